@@ -1,0 +1,1 @@
+"""cytonym names cells."""

@@ -1,0 +1,242 @@
+"""The nouns of the contract: where cells are read, what a network sees, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, Self
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy.sparse import csr_matrix
+from torch import Tensor, nn
+
+Matrix = csr_matrix | np.ndarray
+"""A block of cells × features: sparse until a transform makes it dense; NaN = not measured."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureSpace:
+    """The features (genes, peaks, sites) of one modality of one data set, in column order.
+
+    Attributes
+    ----------
+    modality
+        ``"rna"``, ``"atac"``, ...
+    names
+        ``(features,)`` str: the name of each column.
+    measured
+        ``(features,)`` bool: False where the data set has no such feature. Its values are then
+        *missing*, which is not zero.
+    columns
+        Other facts by column, each ``(features,)``: ``gene_ids``, ``feature_name``, ``chr``, ...
+    """
+
+    modality: str
+    names: np.ndarray
+    measured: np.ndarray
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, index: np.ndarray) -> FeatureSpace:
+        """The same space, only the columns of ``index`` (int), in that order."""
+        columns = {name: values[index] for name, values in self.columns.items()}
+        return FeatureSpace(self.modality, self.names[index], self.measured[index], columns)
+
+
+class CellSource(Protocol):
+    """Where cells are read: rows of raw values, by modality, never more than is asked for.
+
+    ``values`` says, by modality, what the rows are: ``"counts"`` (raw counts) or ``"relative"``
+    (counts known only up to a factor per cell: a logarithm that was undone).
+    """
+
+    spaces: Mapping[str, FeatureSpace]
+    values: Mapping[str, str]
+
+    @property
+    def cells(self) -> np.ndarray:
+        """``(cells,)`` str: cell names."""
+        ...
+
+    def read(self, modality: str, rows: np.ndarray) -> csr_matrix:
+        """float32 values of ``rows`` (int, any order), cells × features, not logged."""
+        ...
+
+    def present(self, modality: str) -> np.ndarray:
+        """``(cells,)`` bool: whether the modality was measured in the cell."""
+        ...
+
+
+class Blocks(Protocol):
+    """One modality as a stream of blocks that can be walked more than once."""
+
+    space: FeatureSpace
+
+    def __len__(self) -> int:
+        """The number of cells (rows of all blocks together)."""
+        ...
+
+    def __iter__(self) -> Iterator[Matrix]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A fitted transform, bound to the columns of one data set."""
+
+    space: FeatureSpace
+    apply: Callable[[Matrix], Matrix]
+
+
+class Transform(Protocol):
+    """A step from raw values to features: fitted on the reference, then bound to any data set."""
+
+    def fit(self, blocks: Blocks) -> Self:
+        """Learn from the reference; ``blocks`` come out of the transforms before this one."""
+        ...
+
+    def bind(self, space: FeatureSpace) -> Bound:
+        """The function for blocks with the columns of ``space``."""
+        ...
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What was learned, as arrays."""
+        ...
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> Self:
+        """Take over what :meth:`state` gave."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """What a network sees. All tensors share the first axis, the cells of the batch.
+
+    Attributes
+    ----------
+    x
+        By modality ``(cells, features)`` float32, transformed; NaN = not measured.
+    counts
+        By modality ``(cells, features)`` float32 raw counts, only where the method needs them.
+    present
+        By modality ``(cells,)`` bool: whether the modality was measured in the cell.
+    y
+        ``(cells,)`` int64: index into the label names; -1 = unlabelled.
+    domain
+        ``(cells,)`` int64: 0 reference, 1 query.
+    key
+        ``(cells,)`` int64: a number that belongs to the cell, not to its place in the batch;
+        :func:`cytonym.nn.blocks.random_like` draws from it, so that masks do not depend on
+        the neighbours or on the number of processes.
+    """
+
+    x: Mapping[str, Float[Tensor, "cells _"]]
+    counts: Mapping[str, Float[Tensor, "cells _"]]
+    present: Mapping[str, Bool[Tensor, " cells"]]
+    y: Int[Tensor, " cells"]
+    domain: Int[Tensor, " cells"]
+    key: Int[Tensor, " cells"]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+
+        def move(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
+
+        return Batch(
+            move(self.x),
+            move(self.counts),
+            move(self.present),
+            self.y.to(device),
+            self.domain.to(device),
+            self.key.to(device),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Output:
+    """What a network says about a batch.
+
+    ``embedding`` is ``(cells, dim)`` float32; ``scores`` is ``(cells, types)`` logits, or None
+    where labels come by transfer on the embedding.
+    """
+
+    embedding: Float[Tensor, "cells dim"]
+    scores: Float[Tensor, "cells types"] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Salience:
+    """What decided: ``(cells, features)`` shares of the score of the cell's type and, where the
+    network reads groups of features, ``(cells, tokens)`` coefficients in [0, 1]."""
+
+    features: Float[Tensor, "cells features"]
+    tokens: Float[Tensor, "cells tokens"] | None = None
+
+
+def _alone(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Where training stands; losses may warm up with it.
+
+    ``progress`` runs from 0 to 1 over the stage. ``seed`` changes with every optimiser step.
+    ``gather`` joins a ``(cells, ...)`` tensor over all processes, with gradients; a loss over
+    pairs of cells calls it, so that it sees the whole batch.
+    """
+
+    stage: str
+    epoch: int
+    progress: float
+    seed: int
+    gather: Callable[[Tensor], Tensor] = _alone
+
+
+Loss = Callable[[nn.Module, Batch, Clock], dict[str, Tensor]]
+"""Returns named scalars with ``"total"`` among them; every entry is logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Optim:
+    """AdamW with linear warm-up and cosine decay, both as shares of the stage."""
+
+    lr: float
+    weight_decay: float = 0.0
+    warmup: float = 0.05
+    floor: float = 0.01
+    clip: float | None = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One loss, the part of the network that follows it, and how."""
+
+    loss: Loss
+    part: Callable[[nn.Module], nn.Module]
+    optim: Optim
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Steps taken in turn on every batch, for some epochs.
+
+    ``patience`` epochs without a better validation score end the stage (None: never);
+    ``average`` is the decay of a running mean of the weights, which is what the stage leaves
+    behind (0: the last weights); ``unlabelled`` says whether cells without a label take part.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    epochs: int
+    batch_size: int
+    patience: int | None = None
+    average: float = 0.0
+    unlabelled: bool = False
