@@ -1,1 +1,49 @@
-"""cytonym names cells."""
+"""cytonym names cells: learn from labelled ones, name the rest, say how sure and why."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+from cytonym.annotator import Annotator, Data, load
+from cytonym.data.align import space_of
+from cytonym.data.inspect import Inspection, inspect_cells
+from cytonym.data.read import open_cells
+from cytonym.fitting import fit
+from cytonym.methods import registry as methods
+from cytonym.result import Annotation
+
+__version__ = version("cytonym")
+__all__ = ["Annotation", "Annotator", "fit", "inspect", "load", "methods", "read"]
+
+read = open_cells
+
+
+def inspect(
+    data: Data,
+    *,
+    model: Annotator | str | Path | None = None,
+    reference: Data | None = None,
+    labels: str | None = None,
+    genes: str | None = None,
+    layer: str | None = None,
+) -> Inspection:
+    """Say what a data set is and whether it can be used; all problems at once.
+
+    Parameters
+    ----------
+    data
+        A file or AnnData.
+    model, reference
+        What the data should fit: a fitted model, or a labelled reference.
+    labels
+        Also check this column of ``obs`` as a fit would.
+    genes, layer
+        As in :func:`fit`.
+    """
+    spaces = None
+    if model is not None:
+        spaces = (model if isinstance(model, Annotator) else load(model)).spaces
+    elif reference is not None:
+        spaces = space_of(open_cells(reference))
+    return inspect_cells(data, layer=layer, genes=genes, labels=labels, spaces=spaces)

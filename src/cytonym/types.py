@@ -173,11 +173,16 @@ class Output:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Salience:
-    """What decided: ``(cells, features)`` shares of the score of the cell's type and, where the
-    network reads groups of features, ``(cells, tokens)`` coefficients in [0, 1]."""
+    """What decided.
+
+    ``features`` ``(cells, features)`` are shares of the score of the cell's type. Where the
+    network reads groups of features, ``tokens`` ``(cells, tokens)`` are their coefficients in
+    [0, 1] and ``group`` ``(features,)`` says to which token a feature belongs.
+    """
 
     features: Float[Tensor, "cells features"]
     tokens: Float[Tensor, "cells tokens"] | None = None
+    group: Int[Tensor, " features"] | None = None
 
 
 def _alone(tensor: Tensor) -> Tensor:

@@ -1,0 +1,43 @@
+# Needs Python 3.11 or newer and make; everything else goes into .venv, once.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.installed
+DATA ?= $(CYTONYM_DATA)
+
+.PHONY: demo test lint format bench clean
+
+demo: $(READY)  ## name 350 real cells: about a minute
+	$(BIN)/cytonym demo
+
+test: $(READY)  ## everything but the tests marked slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## every script benchmarks/bench_*.py; needs DATA=folder of the data sets
+	@test -n "$(DATA)" || { echo "make bench needs DATA=folder (or CYTONYM_DATA)" >&2; exit 2; }
+	set -e; for script in benchmarks/bench_*.py; do \
+		echo "== $$script"; CYTONYM_DATA="$(DATA)" $(BIN)/python $$script; \
+	done
+
+# torch comes first and alone, so that a CPU build that pip was pointed to is the one taken.
+# pyright's own node comes as a package: nothing is downloaded when it first runs.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("cytonym needs Python 3.11 or newer, this is %d.%d; \
+	name another: make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev 'pyright[nodejs]' -e '.[demo]'
+	@touch $@
+
+clean:
+	rm -rf .venv build dist demo .pytest_cache .ruff_cache .hypothesis .coverage
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,369 @@
+"""The fitted model: annotate, embed, explain, complete, save and load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from torch import nn
+from tqdm.auto import tqdm
+
+from cytonym.bundle import Bundle, read_bundle, write_bundle
+from cytonym.data.align import Coverage, align
+from cytonym.data.loader import Feed
+from cytonym.data.read import open_cells
+from cytonym.errors import DataError, ModelError, OptionError, Problem
+from cytonym.methods import Completes, Explains, Method, get
+from cytonym.options import Options
+from cytonym.prep import bind_chain, chain_state, restore_chain
+from cytonym.report import FitReport
+from cytonym.result import Annotation
+from cytonym.types import CellSource, FeatureSpace, Transform
+
+Data = str | Path | AnnData
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Annotator:
+    """A fitted model; made by :func:`cytonym.fit` or :func:`cytonym.load`, never otherwise.
+
+    Attributes
+    ----------
+    method, options, seed
+        What was fitted, and how; every ``auto`` is decided.
+    label_names
+        The types, in the order of the scores.
+    spaces
+        By modality, the reference's features.
+    transforms
+        By modality, the fitted transforms.
+    net
+        The network, in eval mode.
+    report
+        How well it does on held-out cells of the reference, and what was noted.
+    salience
+        Mean salience by type: ``features`` ``(types, features)`` and perhaps ``tokens``
+        ``(types, tokens)``; empty where the method cannot explain.
+    """
+
+    method: Method
+    options: Options
+    seed: int
+    label_names: list[str]
+    spaces: Mapping[str, FeatureSpace]
+    transforms: Mapping[str, tuple[Transform, ...]]
+    net: nn.Module
+    report: FitReport
+    salience: Mapping[str, np.ndarray]
+
+    def annotate(
+        self,
+        data: Data,
+        *,
+        genes: str | None = None,
+        layer: str | None = None,
+        batch_size: int = 512,
+        progress: bool = True,
+    ) -> Annotation:
+        """Name the cells of ``data``; writes nothing.
+
+        Parameters
+        ----------
+        data
+            A file (then streamed) or AnnData; left as it is.
+        genes, layer
+            The column with gene identifiers, and where the values lie; found by evidence
+            otherwise.
+        batch_size
+            Cells at a time; the answer does not depend on it.
+
+        Raises
+        ------
+        DataError
+            The data cannot be read, or share too few features with the reference.
+        """
+        feed, coverage, notes = self._open(data, genes, layer)
+        scores, embedding = self._predict(feed, batch_size, progress)
+        probabilities = torch.from_numpy(scores).softmax(1).numpy()
+        best = probabilities.argmax(1)
+        return Annotation(
+            cells=feed.source.cells,
+            labels=np.array(self.label_names)[best],
+            confidence=probabilities.max(1),
+            probabilities=pd.DataFrame(
+                probabilities, index=feed.source.cells, columns=self.label_names
+            ),
+            embedding=embedding,
+            coverage=coverage,
+            notes=notes,
+            model=self.facts(),
+        )
+
+    def embed(
+        self,
+        data: Data,
+        *,
+        genes: str | None = None,
+        layer: str | None = None,
+        batch_size: int = 512,
+        progress: bool = True,
+    ) -> np.ndarray:
+        """The embedding ``(cells, dim)`` float32 of the cells of ``data``."""
+        feed, *_ = self._open(data, genes, layer)
+        return self._predict(feed, batch_size, progress)[1]
+
+    def complete(
+        self,
+        data: Data,
+        *,
+        genes: str | None = None,
+        layer: str | None = None,
+        batch_size: int = 512,
+    ) -> pd.DataFrame:
+        """Values of the model's genes, in its own scale, with unmeasured genes filled in.
+
+        Returns
+        -------
+        DataFrame
+            ``(cells, features)`` float32: scaled log1p CP10k (0 = the reference's mean).
+
+        Raises
+        ------
+        OptionError
+            The method cannot complete, or its decoder was switched off.
+        """
+        method = self.method
+        if not isinstance(method, Completes):
+            raise OptionError(f"The method {method.name!r} cannot fill in features.")
+        feed, *_ = self._open(data, genes, layer)
+        modality, bound = next(iter(feed.bound.items()))
+        with torch.inference_mode():
+            filled = [
+                method.complete(self.net, batch)[modality].numpy()
+                for _, batch in feed.batches(batch_size)
+            ]
+        return pd.DataFrame(
+            np.concatenate(filled), index=feed.source.cells, columns=bound.space.names
+        )
+
+    def explain(
+        self, *, top: int = 20, by: Literal["genes", "sub_vectors"] = "genes"
+    ) -> pd.DataFrame:
+        """Which features speak for each type, as learned from the reference.
+
+        Parameters
+        ----------
+        top
+            Rows a type.
+        by
+            ``genes``: columns ``type, rank, gene, score`` and, where the method reads
+            sub-vectors, ``sub_vector, salience``. ``sub_vectors``: ``type, rank, sub_vector,
+            salience, genes``.
+
+        Raises
+        ------
+        OptionError
+            The method has no such explanation.
+        """
+        if "features" not in self.salience:
+            raise OptionError(f"The method {self.method.name!r} does not say why.")
+        names = self.feature_names()
+        if by == "genes":
+            return _by_gene(self.salience, names, self.label_names, top)
+        if "tokens" not in self.salience:
+            raise OptionError(f"This {self.method.name!r} model has no sub-vectors.")
+        return _by_sub_vector(self.salience, names, self.label_names, top)
+
+    def feature_names(self) -> np.ndarray:
+        """``(features,)`` str: the features that the network reads, of the first modality."""
+        modality = next(iter(self.transforms))
+        return bind_chain(self.transforms[modality], self.spaces[modality]).space.names
+
+    def facts(self) -> dict[str, Any]:
+        """What identifies the model, for ``uns`` and the manifest."""
+        return {
+            "method": self.method.name,
+            "version": version("cytonym"),
+            "seed": self.seed,
+            "options": self.options.model_dump_json(),
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write the model folder ``path``; replaces an older model of that name, nothing else."""
+        arrays: dict[str, np.ndarray] = {}
+        for modality, space in self.spaces.items():
+            arrays[f"space/{modality}/names"] = space.names
+            for name, column in space.columns.items():
+                arrays[f"space/{modality}/column/{name}"] = column
+            for name, array in chain_state(self.transforms[modality]).items():
+                arrays[f"transform/{modality}/{name}"] = array
+        arrays |= {f"salience/{name}": array for name, array in self.salience.items()}
+        facts = {
+            **self.facts(),
+            "options": self.options.model_dump(mode="json"),
+            "labels": self.label_names,
+            "modalities": [*self.spaces],
+            "report": self.report.to_dict(),
+        }
+        write_bundle(Path(path), Bundle(facts, self.net.state_dict(), arrays))
+
+    def _open(
+        self, data: Data, genes: str | None, layer: str | None
+    ) -> tuple[Feed, dict[str, Coverage], tuple[str, ...]]:
+        """The data as the network reads them, with what was found on the way."""
+        cells = open_cells(data, layer=layer, genes=genes)
+        check_values(self.method, cells, cells.name)
+        source, coverage = align(cells, self.spaces, genes=genes)
+        bound = {
+            modality: bind_chain(chain, source.spaces[modality])
+            for modality, chain in self.transforms.items()
+        }
+        n = len(source.cells)
+        feed = Feed(source, bound, np.full(n, -1), np.arange(n), memory=0, domain=1)
+        notes = [*cells.notes]
+        notes += [f"{cells.finding[m].where} read as {cells.finding[m].kind}" for m in coverage]
+        notes += [str(found) for found in coverage.values()]
+        notes += [note for found in coverage.values() for note in found.notes]
+        return feed, coverage, tuple(notes)
+
+    def _predict(
+        self, feed: Feed, batch_size: int, progress: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        scores, embedding = [], []
+        bar = tqdm(total=len(feed.rows), desc="naming", unit="cell", disable=not progress)
+        with bar, torch.inference_mode():
+            for rows, batch in feed.batches(batch_size):
+                said = self.method.predict(self.net, batch)
+                if said.scores is None:
+                    raise OptionError(f"{self.method.name!r} was fitted without labels.")
+                scores.append(said.scores.float().numpy())
+                embedding.append(said.embedding.float().numpy())
+                bar.update(len(rows))
+        return np.concatenate(scores), np.concatenate(embedding)
+
+
+def load(path: str | Path) -> Annotator:
+    """Read a model folder that :meth:`Annotator.save` wrote; runs no code from it.
+
+    Raises
+    ------
+    ModelError
+        No model there, damaged, or of a newer format.
+    """
+    bundle = read_bundle(Path(path))
+    facts, arrays = bundle.facts, bundle.arrays
+    try:
+        method = get(facts["method"])
+        options = method.Options.model_validate(facts["options"])
+        spaces, transforms = {}, dict(method.features(options))
+        for modality in facts["modalities"]:
+            names = arrays[f"space/{modality}/names"]
+            columns = dict(_under(f"space/{modality}/column/", arrays))
+            spaces[modality] = FeatureSpace(modality, names, np.ones(len(names), bool), columns)
+            state = dict(_under(f"transform/{modality}/", arrays))
+            restore_chain(transforms[modality], state)
+        widths = {m: len(bind_chain(transforms[m], spaces[m]).space) for m in spaces}
+        net = method.build(widths, len(facts["labels"]), options)
+        net.load_state_dict(bundle.weights)
+        salience = dict(_under("salience/", arrays))
+        report = FitReport.from_dict(facts["report"])
+        seed, labels = facts["seed"], facts["labels"]
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"The model {path} does not hold together: {error}.") from error
+    net.eval()
+    return Annotator(method, options, seed, labels, spaces, transforms, net, report, salience)
+
+
+def check_values(method: Method, source: CellSource, subject: str) -> None:
+    """Whether the data have what the method needs; a DataError with all that is lacking."""
+    problems = []
+    for modality in method.needs.modalities:
+        if modality not in source.spaces:
+            have = ", ".join(source.spaces)
+            problems.append(
+                Problem(
+                    f"{method.name} reads {modality}, and the data have {have}",
+                    "give data with that modality, or choose another method",
+                )
+            )
+        elif method.needs.counts and source.values[modality] != "counts":
+            problems.append(
+                Problem(
+                    f"{method.name} needs raw counts of {modality}, and only logged values exist",
+                    "put the counts into layers['counts']",
+                )
+            )
+    if problems:
+        raise DataError(problems, subject=subject)
+
+
+def mean_salience(
+    method: Method, net: nn.Module, feed: Feed, n_types: int, *, batch_size: int = 256
+) -> dict[str, np.ndarray]:
+    """Mean salience of the labelled cells of ``feed``, by type; empty if there is none to have."""
+    if not isinstance(method, Explains):
+        return {}
+    sums: dict[str, np.ndarray] = {}
+    counts = np.zeros(n_types)
+    group = None
+    for _, batch in feed.batches(batch_size):
+        said = method.salience(net, batch)
+        one_hot = np.eye(n_types, dtype=np.float32)[batch.y.numpy()]
+        counts += one_hot.sum(0)
+        for name, tensor in (("features", said.features), ("tokens", said.tokens)):
+            if tensor is not None:
+                sums[name] = sums.get(name, 0) + one_hot.T @ tensor.detach().float().numpy()
+        group = said.group
+    means = {name: total / np.maximum(counts, 1)[:, None] for name, total in sums.items()}
+    return means if group is None else {**means, "group": group.numpy()}
+
+
+def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+    for name, array in arrays.items():
+        if name.startswith(prefix):
+            yield name.removeprefix(prefix), array
+
+
+def _by_gene(
+    salience: Mapping[str, np.ndarray], names: np.ndarray, types: list[str], top: int
+) -> pd.DataFrame:
+    tables = []
+    for code, label in enumerate(types):
+        scores = salience["features"][code]
+        best = np.argsort(-scores, kind="stable")[:top]
+        columns: dict[str, Any] = {
+            "type": label,
+            "rank": np.arange(1, len(best) + 1),
+            "gene": names[best],
+            "score": scores[best],
+        }
+        if "tokens" in salience:
+            place = salience["group"][best]
+            columns |= {"sub_vector": place, "salience": salience["tokens"][code, place]}
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _by_sub_vector(
+    salience: Mapping[str, np.ndarray], names: np.ndarray, types: list[str], top: int
+) -> pd.DataFrame:
+    tokens, group = salience["tokens"], salience["group"]
+    rows = [
+        {
+            "type": label,
+            "rank": rank,
+            "sub_vector": int(place),
+            "salience": float(tokens[code, place]),
+            "genes": ",".join(names[group == place]),
+        }
+        for code, label in enumerate(types)
+        for rank, place in enumerate(np.argsort(-tokens[code], kind="stable")[:top], start=1)
+    ]
+    return pd.DataFrame(rows)

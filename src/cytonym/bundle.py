@@ -1,0 +1,163 @@
+"""The model folder: manifest.json, weights.safetensors, features.npz; whole or not there at all."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from cytonym.errors import ModelError
+
+SCHEMA = 1
+WEIGHTS, FEATURES, MANIFEST = "weights.safetensors", "features.npz", "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What a model folder holds: facts (JSON), weights, and named arrays."""
+
+    facts: dict[str, Any]
+    weights: dict[str, Tensor]
+    arrays: dict[str, np.ndarray]
+
+
+def write_bundle(path: Path, bundle: Bundle) -> None:
+    """Write the folder under a temporary name, then rename it to ``path``.
+
+    Raises
+    ------
+    ModelError
+        ``path`` exists and is no model folder: it is left alone.
+    """
+    check_target(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        contents = {WEIGHTS: _weights_bytes(bundle.weights), FEATURES: _array_bytes(bundle.arrays)}
+        for name, data in contents.items():
+            (partial / name).write_bytes(data)
+        manifest = {
+            "format": "cytonym model",
+            "schema": SCHEMA,
+            "files": {
+                name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+                for name, data in contents.items()
+            },
+            **bundle.facts,
+        }
+        manifest["digest"] = _digest(manifest)
+        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        partial.chmod(0o755)
+        _swap(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_target(path: Path) -> None:
+    """Refuse to replace something that is not a model folder."""
+    if path.exists() and not (path / MANIFEST).is_file():
+        raise ModelError(
+            f"{path} exists and is no model folder; choose another name, or remove it first."
+        )
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Read a model folder; sizes and checksums are verified before anything is used.
+
+    Raises
+    ------
+    ModelError
+        No such folder, a file that is missing or changed, or a newer format.
+    """
+    manifest = read_manifest(path)
+    data = {name: _verified(path / name, manifest["files"][name]) for name in (WEIGHTS, FEATURES)}
+    try:
+        weights = load_tensors(data[WEIGHTS])
+        with np.load(io.BytesIO(data[FEATURES]), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (SafetensorError, BadZipFile, ValueError, OSError) as error:
+        raise ModelError(f"The model {path} cannot be read: {error}.") from error
+    return Bundle(manifest, weights, arrays)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The facts of a model folder, without its weights."""
+    file = path / MANIFEST
+    if not file.is_file():
+        raise ModelError(
+            f"{path} is no model folder: it has no {MANIFEST}. Give the folder that "
+            "`cytonym fit --out` wrote."
+        )
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        whole = manifest.get("digest") == _digest(manifest)
+    except (ValueError, AttributeError) as error:
+        raise ModelError(f"{file} is damaged: {error}. Copy the model again.") from error
+    if not whole:
+        raise ModelError(f"{file} was changed since it was written. Copy the model again.")
+    if manifest["schema"] > SCHEMA:
+        raise ModelError(
+            f"{path} was written by cytonym {manifest.get('version')} in format "
+            f"{manifest['schema']}; this version reads up to {SCHEMA}. Install a newer cytonym."
+        )
+    return manifest
+
+
+def _verified(file: Path, wanted: Mapping[str, Any]) -> bytes:
+    if not file.is_file():
+        raise ModelError(f"The model lacks {file}. Copy the whole folder again.")
+    size = file.stat().st_size
+    if size != wanted["bytes"]:
+        raise ModelError(
+            f"{file} has {size:,} bytes, the manifest says {wanted['bytes']:,}. "
+            "Copy the model again."
+        )
+    data = file.read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if found != wanted["sha256"]:
+        raise ModelError(
+            f"{file} is damaged: its checksum is {found[:12]}…, the manifest says "
+            f"{wanted['sha256'][:12]}…. Copy the model again."
+        )
+    return data
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    """Checksum of the manifest itself, its own line left out."""
+    rest = {key: value for key, value in manifest.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _weights_bytes(weights: Mapping[str, Tensor]) -> bytes:
+    return save_tensors({name: value.detach().cpu().contiguous() for name, value in weights.items()})
+
+
+def _array_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _swap(partial: Path, path: Path) -> None:
+    """Put ``partial`` in the place of ``path``; the old folder goes last."""
+    if not path.exists():
+        os.replace(partial, path)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent)) / path.name
+    os.replace(path, old)
+    os.replace(partial, path)
+    shutil.rmtree(old.parent, ignore_errors=True)

@@ -1,0 +1,271 @@
+"""The command line: checks the arguments, calls the Python API, prints; nothing else prints."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Annotated
+
+import h5py
+import numpy as np
+import typer
+
+import cytonym
+from cytonym.data.labels import check_labels
+from cytonym.data.read import open_contents
+from cytonym.errors import CytonymError, DataError, Problem, suggest
+from cytonym.evaluate import scores
+from cytonym.methods import get, registry
+from cytonym.options import parse
+from cytonym.places import check_h5ad, check_model, state_folder
+from cytonym.view.text import json_text, method_page, method_record, methods_table, table, wrap
+
+app = typer.Typer(
+    help="Names cells: learns cell types from labelled single-cell data and annotates the rest.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Genes = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of var with gene names.")]
+Layer = Annotated[str | None, typer.Option(metavar="L", help="Read X, raw or this layer only.")]
+Key = Annotated[str, typer.Option(metavar="NAME", help="Name of the predicted column.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, only warnings.")]
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"cytonym {installed_version('cytonym')}")
+        raise typer.Exit
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The data set.")],
+    model: Annotated[Path | None, typer.Option(help="Does it fit this model?")] = None,
+    reference: Annotated[Path | None, typer.Option(help="Does it fit this reference?")] = None,
+    labels: Annotated[str | None, typer.Option(metavar="COLUMN", help="Label column.")] = None,
+    genes: Genes = None,
+    layer: Layer = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a file is and what is wrong with it.
+
+    The exit code is 0 if it can be used (with the model or reference, if given), else 2.
+    """
+    if model and reference:
+        raise CytonymError("--model and --reference were both given\n    → give one of them")
+    page = cytonym.inspect(
+        file, model=model, reference=reference, labels=labels, genes=genes, layer=layer
+    )
+    print(json_text(page.to_dict()) if as_json else page)
+    raise typer.Exit(0 if page.usable else 2)
+
+
+@app.command()
+def fit(
+    reference: Annotated[Path, typer.Argument(metavar="REF", help="Labelled cells.")],
+    labels: Annotated[str, typer.Option(metavar="COLUMN", help="Column of obs: the labels.")],
+    out: Annotated[Path, typer.Option(metavar="MODEL", help="Model folder to write.")],
+    method: Annotated[str, typer.Option(help="See: cytonym methods")] = "sctrans",
+    seed: Annotated[int, typer.Option(help="Same seed, same model.")] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="An option of the method; repeatable."),
+    ] = None,
+    query: Annotated[Path | None, typer.Option(help="Unlabelled cells to learn from too.")] = None,
+    genes: Genes = None,
+    layer: Layer = None,
+    quiet: Quiet = False,
+) -> None:
+    """Learn to name cells from a labelled reference.
+
+    A fit that was killed goes on where it was when the same command is run again.
+    """
+    recipe = get(method)
+    parse(recipe.Options, settings, presets=recipe.presets)
+    check_model(out, reference)
+    _talk(quiet)
+    with state_folder(out) as state:
+        model = cytonym.fit(
+            reference,
+            labels=labels,
+            method=method,
+            seed=seed,
+            options=settings,
+            query=query,
+            genes=genes,
+            layer=layer,
+            state=state,
+            progress=not quiet,
+        )
+        model.save(out)
+    print(model.report)
+    print(f"\nSaved {out}: {method}, {len(model.label_names)} types")
+
+
+@app.command()
+def annotate(
+    query: Annotated[Path, typer.Argument(metavar="QUERY", help="Cells to name.")],
+    model: Annotated[Path, typer.Option(help="Model folder from cytonym fit.")],
+    out: Annotated[Path, typer.Option(metavar="OUT.h5ad", help="The same cells, with names.")],
+    key: Key = "cell_type_pred",
+    genes: Genes = None,
+    layer: Layer = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Cells at a time.")] = 512,
+    quiet: Quiet = False,
+) -> None:
+    """Name the cells of a query.
+
+    Writes a copy with obs[KEY], obs[KEY_confidence] and obsm[KEY_probabilities].
+    """
+    check_h5ad(out, query)
+    _talk(quiet)
+    annotator = cytonym.load(model)
+    calls = annotator.annotate(
+        query, genes=genes, layer=layer, batch_size=batch_size, progress=not quiet
+    )
+    calls.write(query, out, key=key)
+    names, counts = np.unique(calls.labels, return_counts=True)
+    rows = [
+        (names[i], f"{counts[i]:,}", f"{calls.confidence[calls.labels == names[i]].mean():.2f}")
+        for i in np.argsort(-counts, kind="stable")
+    ]
+    print(table(("type", "cells", "mean confidence"), rows))
+    _notes(calls.notes)
+    print(f"\nWrote {out}: obs[{key!r}] and obs['{key}_confidence'] of {len(calls.labels):,} cells")
+
+
+@app.command()
+def evaluate(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Annotated cells.")],
+    truth: Annotated[str, typer.Option(metavar="COLUMN", help="Column of obs: known labels.")],
+    key: Key = "cell_type_pred",
+    as_json: Json = False,
+) -> None:
+    """Score predicted labels against known ones."""
+    obs = open_contents(file).obs
+    unknown = [column for column in dict.fromkeys((truth, key)) if column not in obs]
+    if unknown:
+        columns = [str(column) for column in obs.columns]
+        remedy = {name: suggest(name, columns) if columns else "obs is empty" for name in unknown}
+        problems = [
+            Problem(f"there is no column {name!r} in obs", remedy[name]) for name in unknown
+        ]
+        raise DataError(problems, subject=file.name)
+    labels, problems = check_labels(obs, truth)  # as training reads them: "Unknown" is no label
+    if not len(labels.names):
+        raise DataError(problems, subject=file.name)
+    known = np.where(labels.codes < 0, None, labels.names.astype(object)[labels.codes])
+    found = scores(known, obs[key], known=_known_labels(file, key))
+    print(json_text(found.to_dict()) if as_json else found)
+
+
+@app.command()
+def explain(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.")],
+    top: Annotated[int, typer.Option(min=1, help="Genes of each type.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Which genes decide for each type."""
+    annotator = cytonym.load(model)
+    genes = annotator.explain(top=top)
+    types = {
+        str(name): rows.drop(columns="type").to_dict(orient="records")
+        for name, rows in genes.groupby("type", sort=False, observed=True)
+    }
+    if as_json:
+        print(json_text({"method": annotator.method.name, "types": types}))
+        return
+    print(f"{annotator.method.name}: genes that speak for each type, and their share of its score")
+    for name, rows in types.items():
+        words = ", ".join(f"{row['gene']} {row['score']:.3g}" for row in rows)
+        print(f"\n{name}")
+        print(wrap(words, first="  ", then="  "))
+
+
+@app.command()
+def methods(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One method.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the methods, or the options of one."""
+    if name is not None:
+        method = get(name)
+        whole = method_record(method, whole=True)
+        print(json_text(whole) if as_json else method_page(method))
+    else:
+        every = {each.name: method_record(each) for each in registry().values()}
+        print(json_text(every) if as_json else methods_table(registry().values()))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path(
+        "demo"
+    ),
+    quiet: Quiet = False,
+) -> None:
+    """Learn from 350 real blood cells, name 350 others.
+
+    Needs no download: the cells come with scanpy.
+    """
+    from cytonym.demo import demo as run
+
+    _talk(quiet)
+    print("\n".join(run(out, progress=not quiet)))
+
+
+def main() -> None:
+    """Entry point: errors that a user can mend end with exit code 2 and no traceback."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        app()
+    except CytonymError as error:
+        print(f"cytonym: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("cytonym: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+# --- what is shown -----------------------------------------------------------------------------
+
+
+def _talk(quiet: bool) -> None:
+    """The package's log goes to stderr, line by line."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log = logging.getLogger("cytonym")
+    log.handlers = [handler]
+    log.setLevel(logging.WARNING if quiet else logging.INFO)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+
+
+def _notes(notes: Sequence[str]) -> None:
+    if notes:
+        print("\nNotes")
+    for note in notes:
+        print(wrap(note, first="  - ", then="    "))
+
+
+def _known_labels(file: Path, key: str) -> list[str] | None:
+    """The labels that the model could give, which annotated files say in ``uns``."""
+    if not file.is_file() or not h5py.is_hdf5(file):
+        return None
+    with h5py.File(file, "r") as content:
+        types = content.get(f"uns/{key}/types")
+        return list(types.asstr()[:]) if isinstance(types, h5py.Dataset) else None

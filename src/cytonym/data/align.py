@@ -1,0 +1,262 @@
+"""Give a data set the reference's columns, by whichever of its identifiers matches best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+
+from cytonym.data.ids import id_type, is_known, species, without_version
+from cytonym.errors import DataError, Problem, suggest
+from cytonym.types import CellSource, FeatureSpace
+
+SMALL_PANEL = 200
+"""A reference with fewer genes is a panel, of which only a share can be asked for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coverage:
+    """How much of the reference a data set has, in one modality.
+
+    ``share`` is ``shared / reference``; ``matched_by`` reads ``"feature_name → names"``, the
+    data set's identifier and the reference's; ``missing`` holds the names of the reference
+    that the data set lacks.
+    """
+
+    modality: str
+    reference: int
+    query: int
+    shared: int
+    matched_by: str
+    missing: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    @property
+    def share(self) -> float:
+        """Shared features as a share of the reference's, in [0, 1]."""
+        return self.shared / max(1, self.reference)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.modality}: {self.shared:,} of the reference's {self.reference:,} features "
+            f"({self.share:.0%}), by {self.matched_by}"
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Aligned:
+    """A data set with the reference's columns; a :class:`cytonym.types.CellSource`.
+
+    ``selection`` is, by modality, a 0/1 matrix ``(query features, reference features)``: one
+    sparse product puts a block in order, drops what the reference lacks and adds up repeats.
+    """
+
+    source: CellSource
+    spaces: Mapping[str, FeatureSpace]
+    values: Mapping[str, str]
+    selection: Mapping[str, csr_matrix] = field(repr=False)
+
+    @property
+    def cells(self) -> np.ndarray:
+        """``(cells,)`` str: cell names."""
+        return self.source.cells
+
+    def present(self, modality: str) -> np.ndarray:
+        """``(cells,)`` bool; all False where the data set lacks the modality."""
+        if modality not in self.selection:
+            return np.zeros(len(self.source.cells), bool)
+        return self.source.present(modality)
+
+    def read(self, modality: str, rows: np.ndarray) -> csr_matrix:
+        """``(rows, reference features)`` float32, not logged; 0 where not measured."""
+        if modality not in self.selection:
+            return csr_matrix((len(rows), len(self.spaces[modality])), dtype=np.float32)
+        block = csr_matrix(self.source.read(modality, rows) @ self.selection[modality])
+        block.sort_indices()
+        return block
+
+
+def align(
+    source: CellSource,
+    spaces: Mapping[str, FeatureSpace],
+    *,
+    genes: str | None = None,
+    min_shared: int = 50,
+    min_share: float = 0.2,
+) -> tuple[Aligned, dict[str, Coverage]]:
+    """Read ``source`` in the columns of ``spaces``.
+
+    Parameters
+    ----------
+    source
+        The data set.
+    spaces
+        By modality, the reference's features; its names are unique.
+    genes
+        The identifier column of the data set to match by; default: the one that matches most.
+    min_shared, min_share
+        The least number of shared features, and the least share of the reference's. The number
+        is not asked of a reference with fewer than 200 features.
+
+    Returns
+    -------
+    tuple
+        The aligned source and, for each modality that the data set has, the coverage.
+
+    Raises
+    ------
+    DataError
+        When no modality is shared, or too few features are, with examples of both sides.
+    """
+    name = getattr(source, "name", "the data")
+    found = {
+        m: match(source.spaces[m], s, genes=genes) for m, s in spaces.items() if m in source.spaces
+    }
+    problems = [
+        problem
+        for m, (_, coverage) in found.items()
+        if (problem := misfit(source.spaces[m], spaces[m], coverage, min_shared, min_share))
+    ]
+    if not found:
+        what = f"it has {', '.join(source.spaces)}, the reference has {', '.join(spaces)}"
+        problems.append(Problem(what, "give data with a modality of the reference"))
+    if problems:
+        raise DataError(problems, subject=name)
+    aligned, values = {}, {}
+    for modality, space in spaces.items():
+        measured = np.zeros(len(space), bool)
+        values[modality] = source.values.get(modality, "counts")
+        if modality in found:
+            measured = np.diff(found[modality][0].tocsc().indptr) > 0
+        aligned[modality] = FeatureSpace(modality, space.names, measured, space.columns)
+    selection = {modality: matrix for modality, (matrix, _) in found.items()}
+    return Aligned(source, aligned, values, selection), {m: c for m, (_, c) in found.items()}
+
+
+def match(
+    query: FeatureSpace, reference: FeatureSpace, *, genes: str | None = None
+) -> tuple[csr_matrix, Coverage]:
+    """Match features by the pair of identifiers that agrees most.
+
+    Returns
+    -------
+    tuple
+        The selection matrix ``(query features, reference features)`` float32 of 0 and 1, and
+        the coverage.
+    """
+    mine = identifiers(query)
+    if genes is not None:
+        if genes not in mine:
+            problem = Problem(f"there is no gene column {genes!r}", suggest(genes, list(mine)))
+            raise DataError(problem)
+        mine = {genes: mine[genes]}
+    theirs, notes = identifiers(reference), []
+    by, target = _best(mine, theirs)
+    # Case is a last resort, and never a bridge between species: Cd3d is not CD3D.
+    if (target >= 0).sum() < 0.2 * len(reference) and not _two_species(query, reference):
+        folded_by, folded = _best(_lower(mine), _lower(theirs))
+        if (folded >= 0).sum() > 2 * (target >= 0).sum():
+            by, target = folded_by, folded
+            notes.append("upper and lower case were ignored, for want of exact matches")
+    kept = np.flatnonzero(target >= 0)
+    shared = np.unique(target[kept])
+    if len(kept) > len(shared):
+        notes.append(f"{len(kept) - len(shared):,} repeated features were added up")
+    ones = np.ones(len(kept), np.float32)
+    selection = csr_matrix((ones, (kept, target[kept])), shape=(len(query), len(reference)))
+    missing = np.delete(reference.names, shared)
+    sizes = len(reference), len(query), len(shared)
+    return selection, Coverage(query.modality, *sizes, by, missing, tuple(notes))
+
+
+def misfit(
+    query: FeatureSpace,
+    reference: FeatureSpace,
+    coverage: Coverage,
+    min_shared: int = 50,
+    min_share: float = 0.2,
+) -> Problem | None:
+    """What is wrong if too few features are shared: both sides, side by side; else None."""
+    enough = coverage.shared >= min_shared or len(reference) < SMALL_PANEL
+    if coverage.shared and enough and coverage.share >= min_share:
+        return None
+    sides = []
+    for label, space in (("the data", query), ("the reference", reference)):
+        for name, values in identifiers(space).items():
+            examples = ", ".join(str(v) for v in values[:: max(1, len(values) // 5)][:5])
+            sides.append(f"\n      {label}, {name}: {examples} ({id_type(values)})")
+    what = (
+        f"only {coverage.shared:,} of the reference's {coverage.reference:,} {coverage.modality} "
+        f"features ({coverage.share:.1%}) are among the {coverage.query:,} of the data "
+        f"(at least {min_shared} and {min_share:.0%} are needed):{''.join(sides)}"
+    )
+    if _two_species(query, reference):
+        ours, theirs = species(query.names)[0], species(reference.names)[0]
+        remedy = f"the data look like {ours}, the reference like {theirs}: use one of your species"
+    elif not any(is_known(id_type(values)) for values in identifiers(query).values()):
+        remedy = "put gene symbols or Ensembl IDs into var_names or a column of var"
+    elif coverage.query < 0.5 * coverage.reference:
+        remedy = "give the data before genes were selected, or lower min_share= knowingly"
+    else:
+        remedy = "name the column with the right identifiers (genes=), or add one of the same type"
+    return Problem(what, remedy)
+
+
+def space_of(source: CellSource) -> dict[str, FeatureSpace]:
+    """The spaces of a reference: unique names, repeats as one feature, by its best identifier.
+
+    The names are the data set's own where these are symbols, Ensembl IDs or intervals, else the
+    first of its columns that is. ``align(source, space_of(source))`` adds up the repeats.
+    """
+    spaces = {}
+    for modality, space in source.spaces.items():
+        columns = identifiers(space)
+        best = next((c for c, v in columns.items() if is_known(id_type(v))), "names")
+        names = columns[best]
+        if best != "names":
+            facts = {"var_names": space.names, **space.columns}
+            space = FeatureSpace(modality, names, space.measured, facts)
+        first = ~pd.Index(names).duplicated() & (names != "")
+        spaces[modality] = space.take(np.flatnonzero(first))
+    return spaces
+
+
+def identifiers(space: FeatureSpace) -> dict[str, np.ndarray]:
+    """The names and those text columns that could identify a feature, ``(features,)`` str each."""
+    found = {"names": space.names}
+    for name, values in space.columns.items():
+        if values.dtype.kind == "U" and len(np.unique(values)) > 0.5 * len(values):
+            found[name] = values
+    return found
+
+
+def _two_species(query: FeatureSpace, reference: FeatureSpace) -> bool:
+    """Whether the names say that the species differ (mouse and rat look alike)."""
+    ours, theirs = species(query.names)[0], species(reference.names)[0]
+    return "unknown" not in (ours, theirs) and ours[:5] != theirs[:5]
+
+
+def _lower(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: np.char.lower(values) for name, values in columns.items()}
+
+
+def _best(
+    mine: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]
+) -> tuple[str, np.ndarray]:
+    """For every query feature the reference feature (-1: none), by the pair that shares most."""
+    best, most, by = np.empty(0), -1, ""
+    plain = {name: without_version(values) for name, values in mine.items()}
+    for their, targets in theirs.items():
+        index = pd.Index(without_version(targets))
+        first = np.flatnonzero(~index.duplicated() & (index != ""))
+        index = index[first]
+        for my, values in plain.items():
+            place = index.get_indexer(pd.Index(values))
+            found = np.where(place >= 0, first[place], -1)
+            shared = len(np.unique(found[found >= 0]))
+            if shared > most:
+                best, most, by = found, shared, f"{my} → {their}"
+    return by, best

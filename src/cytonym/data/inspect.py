@@ -1,0 +1,172 @@
+"""Look at a data set without using it: what it holds, what would be read, all that is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from cytonym.data.align import identifiers, match, misfit
+from cytonym.data.choose import choose, feature_space, genes_problem, structure
+from cytonym.data.contents import Contents
+from cytonym.data.ids import id_type, is_known, species
+from cytonym.data.inspection import ColumnFacts, Identifier, Inspection, ModalityFacts
+from cytonym.data.labels import candidates, check_labels
+from cytonym.data.read import open_contents
+from cytonym.errors import DataError, Problem
+from cytonym.types import FeatureSpace
+
+BATCHES = re.compile(
+    r"(batch|donor|sample|patient|individual|library|lane|run|channel|replicate|tech|technology"
+    r"|assay|dataset|study|condition|orig[._]ident)([._]?(id|key))?",
+    re.IGNORECASE,
+)
+"""Names of columns that hold batches rather than types."""
+
+BLOCK_CELLS = 4_096
+"""Cells read at a time when a file is streamed."""
+
+
+def inspect_cells(
+    data: str | Path | AnnData,
+    *,
+    layer: str | None = None,
+    genes: str | None = None,
+    labels: str | None = None,
+    spaces: Mapping[str, FeatureSpace] | None = None,
+    values_needed: str | None = None,
+) -> Inspection:
+    """Look at a data set without using it; finds all problems, raises none of them.
+
+    Parameters
+    ----------
+    data, layer, genes
+        As for :func:`cytonym.data.read.open_cells`.
+    labels
+        The column of ``obs`` with the types, to be checked as training does.
+    spaces
+        By modality, the features of a reference, to see how well the data fit it.
+    values_needed
+        ``"counts"`` if only raw counts will do.
+    """
+    try:
+        contents = open_contents(data)
+    except DataError as error:
+        return Inspection(error.subject, problems=list(error.problems))
+    page = Inspection(contents.name, contents.format, len(contents.obs))
+    page.notes.extend(contents.notes)
+    page.problems.extend(structure(contents))
+    sound = page.usable
+    _look_at_obs(page, contents.obs, labels)
+    if sound:
+        try:
+            _look_at_values(page, contents, layer, genes, spaces, values_needed)
+        except DataError as error:
+            page.problems.extend(error.problems)
+    return page
+
+
+def _look_at_obs(page: Inspection, obs: pd.DataFrame, labels: str | None) -> None:
+    """Columns that could hold types or batches, and the named labels."""
+    for name, found in candidates(obs).items():
+        sizes = found.sizes
+        facts = ColumnFacts(
+            len(sizes), int(sizes.min()), int(sizes.max()), int((found.codes < 0).sum())
+        )
+        (page.batches if BATCHES.fullmatch(name) else page.labels)[name] = facts
+    if labels is not None:
+        checked, problems = check_labels(obs, labels)
+        page.problems.extend(problems)
+        page.notes.extend(checked.notes)
+
+
+def _look_at_values(
+    page: Inspection,
+    contents: Contents,
+    layer: str | None,
+    genes: str | None,
+    spaces: Mapping[str, FeatureSpace] | None,
+    values_needed: str | None,
+) -> None:
+    """What the matrices hold, which one is read, and whether it fits."""
+    chosen, notes, problems = choose(contents, layer)
+    page.notes.extend(notes)
+    page.problems.extend(problems)
+    shown = {modality: place.where for modality, (place, _) in chosen.items()}
+    for where, place in contents.places.items():  # facts also of what cannot be read
+        shown |= {modality: where for modality in place.columns if modality not in shown}
+    for modality, where in shown.items():
+        if problem := genes_problem(contents, where, genes):
+            page.problems.append(problem)
+        space = feature_space(modality, contents.places[where], genes)
+        facts = _modality(contents, space, where, read=modality in chosen)
+        page.modalities[modality] = facts
+        page.notes.extend(_remarks(space, facts))
+        if spaces is not None and modality in spaces:
+            _, coverage = match(space, spaces[modality])
+            page.coverage[modality] = coverage
+            page.notes.extend(coverage.notes)
+            if problem := misfit(space, spaces[modality], coverage):
+                page.problems.append(problem)
+        if values_needed == "counts" and modality in chosen:
+            finding = chosen[modality][1]
+            if finding.values != "counts":
+                what = f"{modality}: raw counts are needed, and {where} is {finding.kind}"
+                remedy = "give raw counts in layers['counts'], or choose a method without this need"
+                page.problems.append(Problem(what, remedy))
+    if spaces is not None and not page.coverage:
+        what = f"it has {', '.join(shown)}, the reference has {', '.join(spaces)}"
+        page.problems.append(Problem(what, "give data with a modality of the reference"))
+    page.memory.update(_memory(contents, page))
+
+
+def _modality(contents: Contents, space: FeatureSpace, where: str, *, read: bool) -> ModalityFacts:
+    """Facts from the sample of one place, and the findings of all places."""
+    modality = space.modality
+    _, block = contents.sample(where, modality)
+    sums = np.asarray(block.sum(axis=1), dtype=np.float64).ravel()
+    known = {}
+    for name, values in identifiers(space).items():
+        examples = [str(value) for value in values[:: max(1, len(values) // 5)][:5]]
+        repeats = len(values) - len(np.unique(values))
+        known[name] = Identifier(id_type(values), examples, repeats)
+    guess = max((species(v) for v in identifiers(space).values()), key=lambda g: g[0] != "unknown")
+    places = [w for w, place in contents.places.items() if modality in place.columns]
+    return ModalityFacts(
+        features=len(space),
+        findings=[contents.judge(w, modality) for w in places],
+        used=where if read else None,
+        density=int(block.count_nonzero()) / max(1, len(sums) * len(space)),
+        per_cell=float(np.median(sums)),
+        empty_cells=int((np.diff(block.indptr) == 0).sum()),
+        identifiers=known,
+        species=guess[0],
+        species_evidence=guess[1],
+    )
+
+
+def _remarks(space: FeatureSpace, facts: ModalityFacts) -> list[str]:
+    remarks = []
+    if repeats := facts.identifiers["names"].repeats:
+        remarks.append(f"{repeats:,} {space.modality} features repeat a name; they are added up")
+    if facts.empty_cells:
+        remarks.append(f"{facts.empty_cells:,} of the sampled cells hold no {space.modality} value")
+    if not any(is_known(known.type) for known in facts.identifiers.values()):
+        remarks.append(
+            f"the {space.modality} features have no names that other data share: only data with "
+            "the same columns can be annotated from these"
+        )
+    return remarks
+
+
+def _memory(contents: Contents, page: Inspection) -> dict[str, float]:
+    """GB of the sparse matrices, and of reading them by blocks (8 bytes for each value)."""
+    n_cells = max(1, len(contents.obs))
+    values = sum(f.density * f.features * n_cells for f in page.modalities.values())
+    fixed = float(contents.obs.memory_usage(deep=True).sum()) + 8 * n_cells
+    block = 3 * 8 * values * min(1.0, BLOCK_CELLS / n_cells)  # read, selected, transformed
+    return {"in memory": (8 * values + block + fixed) / 1e9, "streamed": (block + fixed) / 1e9}

@@ -1,0 +1,118 @@
+"""The page that an inspection gives: facts, problems, and how they are shown."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from cytonym.data.align import Coverage
+from cytonym.data.judge import Finding
+from cytonym.errors import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """One identifier of the features: its type, five examples and the number of repeats."""
+
+    type: str
+    examples: list[str]
+    repeats: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModalityFacts:
+    """What a data set holds of one modality.
+
+    ``findings`` has every place; ``used`` is the one that would be read (None: none can).
+    ``density`` is the share of values that are not zero; ``per_cell`` the median sum of a cell
+    in the unit of the place; ``empty_cells`` the sampled cells without any value.
+    """
+
+    features: int
+    findings: list[Finding]
+    used: str | None
+    density: float
+    per_cell: float
+    empty_cells: int
+    identifiers: dict[str, Identifier]
+    species: str
+    species_evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFacts:
+    """A column of ``obs`` that could hold types or batches: its values and their cells."""
+
+    values: int
+    smallest: int
+    largest: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """All that is known about a data set before it is used; ``print`` shows it on one page.
+
+    ``memory`` holds estimates in GB: ``"in memory"`` for the sparse matrices, ``"streamed"``
+    for what reading by blocks holds at once.
+    """
+
+    name: str
+    format: str = "unknown"
+    cells: int = 0
+    modalities: dict[str, ModalityFacts] = field(default_factory=dict)
+    labels: dict[str, ColumnFacts] = field(default_factory=dict)
+    batches: dict[str, ColumnFacts] = field(default_factory=dict)
+    memory: dict[str, float] = field(default_factory=dict)
+    coverage: dict[str, Coverage] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing stands in the way."""
+        return not self.problems
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain values for JSON; of missing features, their number and the first 20."""
+        facts = asdict(self)
+        for modality, coverage in self.coverage.items():
+            missing = coverage.missing
+            facts["coverage"][modality] |= {
+                "missing": [str(name) for name in missing[:20]],
+                "n_missing": len(missing),
+                "share": coverage.share,
+                "notes": list(coverage.notes),
+            }
+        return facts | {"usable": self.usable}
+
+    def __str__(self) -> str:
+        state = "usable" if self.usable else "not usable"
+        lines = [f"{self.name}: {self.format}, {self.cells:,} cells, {state}"]
+        for modality, facts in self.modalities.items():
+            lines += [
+                "",
+                f"{modality}: {facts.features:,} features, {facts.density:.2%} not zero, "
+                f"median sum of a cell {facts.per_cell:,.6g}",
+            ]
+            for finding in facts.findings:
+                mark = "reads " if finding.where == facts.used else "      "
+                lines.append(f"  {mark}{finding.where}: {finding.kind} ({finding.evidence})")
+            for name, known in facts.identifiers.items():
+                repeats = f", {known.repeats:,} repeats" if known.repeats else ""
+                examples = ", ".join(known.examples)
+                lines.append(f"  ids   {name}: {known.type}{repeats} ({examples})")
+            lines.append(f"  from  {facts.species} ({facts.species_evidence})")
+        lines.append("")
+        for title, columns in (("types?", self.labels), ("batch?", self.batches)):
+            for name, facts in columns.items():
+                missing = f", {facts.missing:,} missing" if facts.missing else ""
+                sizes = f"{facts.smallest:,} to {facts.largest:,} cells"
+                lines.append(f"  {title} {name}: {facts.values} values, {sizes}{missing}")
+        if self.memory:
+            sizes = ", ".join(f"{size:.2g} GB {how}" for how, size in self.memory.items())
+            lines.append(f"  memory {sizes}")
+        lines += [f"  fit    {coverage}" for coverage in self.coverage.values()]
+        lines += [f"  note   {note}" for note in self.notes]
+        lines += [f"  PROBLEM {problem}" for problem in self.problems]
+        return "\n".join(lines)

@@ -1,0 +1,182 @@
+"""From rows of a source to the batches that a network sees."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix, issparse
+
+from cytonym.types import Batch, Bound, CellSource, FeatureSpace, Matrix, Stage
+
+log = logging.getLogger("cytonym")
+
+CHUNK = 32
+"""Neighbouring rows that are read together when a file is shuffled."""
+
+WINDOW = 16384
+"""Rows within which a file's chunks are mixed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceBlocks:
+    """One modality of some cells as a stream of sparse blocks: what transforms are fitted on."""
+
+    source: CellSource
+    modality: str
+    rows: np.ndarray
+    size: int = 1024
+
+    @property
+    def space(self) -> FeatureSpace:
+        """The columns of the source."""
+        return self.source.spaces[self.modality]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[csr_matrix]:
+        for start in range(0, len(self.rows), self.size):
+            yield self.source.read(self.modality, self.rows[start : start + self.size])
+
+
+@dataclass(slots=True)
+class Feed:
+    """Cells of one data set, transformed on the way to the network.
+
+    Parameters
+    ----------
+    source
+        Aligned to the columns that ``bound`` wants.
+    bound
+        By modality, the transforms bound to the source's columns.
+    y
+        ``(cells of the source,)`` int64 label codes; -1 = unlabelled.
+    rows
+        ``(cells,)`` int: which cells of the source take part.
+    counts
+        Modalities whose raw counts go into the batch as well.
+    memory
+        Bytes that finished features may take. Below, they are made once and kept; above, every
+        epoch reads them anew.
+    domain
+        0 reference, 1 query.
+    """
+
+    source: CellSource
+    bound: Mapping[str, Bound]
+    y: np.ndarray
+    rows: np.ndarray
+    counts: tuple[str, ...] = ()
+    memory: int = 2 * 1024**3
+    domain: int = 0
+    _kept: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    _place: np.ndarray | None = field(default=None, repr=False)
+
+    def _fits(self) -> bool:
+        width = sum(len(bound.space) for bound in self.bound.values())
+        return 4 * len(self.rows) * width <= self.memory
+
+    def of(self, rows: np.ndarray) -> Feed:
+        """The same data, other cells."""
+        return replace(self, rows=rows, _kept={}, _place=None)
+
+    def keep(self) -> None:
+        """Make the features once and hold them, where they fit into ``memory``."""
+        if self._kept or not self._fits():
+            return
+        for modality, bound in self.bound.items():
+            blocks = SourceBlocks(self.source, modality, self.rows)
+            self._kept[modality] = np.concatenate([_dense(bound.apply(block)) for block in blocks])
+        self._place = np.empty(int(self.rows.max()) + 1, dtype=np.int64)
+        self._place[self.rows] = np.arange(len(self.rows))
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """The cells ``rows`` (int, of the source) as a batch."""
+        x, counts = {}, {}
+        for modality, bound in self.bound.items():
+            if self._place is not None:
+                x[modality] = torch.from_numpy(self._kept[modality][self._place[rows]])
+            if self._place is None or modality in self.counts:
+                block = self.source.read(modality, rows)
+                if self._place is None:
+                    x[modality] = torch.from_numpy(_dense(bound.apply(block)))
+                if modality in self.counts:
+                    counts[modality] = torch.from_numpy(block.toarray())
+        return Batch(
+            x,
+            counts,
+            {name: torch.from_numpy(self.source.present(name)[rows]) for name in self.bound},
+            torch.from_numpy(self.y[rows]),
+            torch.full((len(rows),), self.domain, dtype=torch.int64),
+            torch.from_numpy(rows.astype(np.int64)),
+        )
+
+    def batches(self, size: int) -> Iterator[tuple[np.ndarray, Batch]]:
+        """All cells in order, with their rows."""
+        for start in range(0, len(self.rows), size):
+            rows = self.rows[start : start + size]
+            yield rows, self.batch(rows)
+
+    # --- training ---------------------------------------------------------------------------
+
+    def _taught(self, stage: Stage) -> np.ndarray:
+        return self.rows if stage.unlabelled else self.rows[self.y[self.rows] >= 0]
+
+    def steps(self, stage: Stage) -> int:
+        """Batches in an epoch."""
+        return max(-(-len(self._taught(stage)) // stage.batch_size), 1)
+
+    def epoch(
+        self, stage: Stage, *, seed: tuple[int, ...], rank: int, world: int
+    ) -> Iterator[Batch]:
+        """Shuffled batches of one size; ``rank`` takes every ``world``-th cell of each.
+
+        Labelled and unlabelled cells (where the stage wants both) come as two streams of fixed
+        size, so that every batch, on every process, holds as many of each.
+        """
+        self.keep()
+        rng = np.random.default_rng(seed)
+        steps = self.steps(stage)
+        taught = self._taught(stage)
+        labelled = self.y[taught] >= 0
+        streams = [self._stream(part, steps, rng) for part in (taught[labelled], taught[~labelled])]
+        for step in range(steps):
+            rows = np.concatenate([stream[step] for stream in streams])
+            if len(rows) % world:
+                raise ValueError(f"{world} processes cannot share a batch of {len(rows)} cells")
+            yield self.batch(rows[rank::world])
+
+    def _stream(self, rows: np.ndarray, steps: int, rng: np.random.Generator) -> np.ndarray:
+        """``(steps, size)`` rows; size is a multiple of 8, filled up from the start."""
+        if len(rows) == 0:
+            return np.empty((steps, 0), dtype=np.int64)
+        size = -(-len(rows) // steps)
+        size = -(-size // 8) * 8
+        order = rng.permutation(rows) if self._place is not None else shuffled(rows, rng)
+        return np.resize(order, (steps, size))
+
+
+def shuffled(
+    rows: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    chunk: int = CHUNK,
+    window: int = WINDOW,
+) -> np.ndarray:
+    """An order that a file can be read in: chunks of neighbours are shuffled, then the rows of
+    every ``window`` among themselves."""
+    rows = np.sort(rows)
+    starts = rng.permutation(np.arange(0, len(rows), chunk))
+    order = np.concatenate([rows[start : start + chunk] for start in starts])
+    for start in range(0, len(order), window):
+        rng.shuffle(order[start : start + window])
+    return order
+
+
+def _dense(block: Matrix) -> np.ndarray:
+    dense = block.toarray() if issparse(block) else block
+    return np.ascontiguousarray(dense, dtype=np.float32)

@@ -1,0 +1,114 @@
+"""Open a data set: find the counts by evidence, and say what was found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+from anndata import AnnData
+
+from cytonym.data.anndata_rows import open_anndata, open_anndata_file
+from cytonym.data.choose import choose, feature_space, genes_problem, structure
+from cytonym.data.contents import Contents
+from cytonym.data.source import Cells, Part, damaged
+from cytonym.data.tenx import find_matrix, open_mtx_folder, open_tenx_h5
+from cytonym.errors import DataError, Problem, suggest
+
+FORMATS = ".h5ad, .zarr, a 10x .h5, or a folder with matrix.mtx, features.tsv and barcodes.tsv"
+
+
+def open_cells(
+    data: str | Path | AnnData, *, layer: str | None = None, genes: str | None = None
+) -> Cells:
+    """Open a data set for reading; files are streamed.
+
+    Counts are looked for in ``layers["counts"]``, ``raw.X`` and ``X``, judged by the numbers in
+    a sample of rows. Where there are none, logged values are taken, with the logarithm undone.
+
+    Parameters
+    ----------
+    data
+        An ``.h5ad`` or Zarr path, a 10x ``.h5`` file or matrix folder, or an AnnData.
+    layer
+        ``"X"``, ``"raw"`` or the name of a layer: read this one and no other.
+    genes
+        The column of ``var`` that holds the gene names to use; default: the index.
+
+    Raises
+    ------
+    DataError
+        With all problems: no such file, damaged, no cells, no genes, no usable numbers.
+    """
+    contents = open_contents(data)
+    problems = structure(contents)
+    if problems:
+        raise DataError(problems, subject=contents.name)
+    chosen, notes, problems = choose(contents, layer)
+    problems += [p for w in chosen.values() if (p := genes_problem(contents, w[0].where, genes))]
+    if problems:
+        raise DataError(dict.fromkeys(problems), subject=contents.name)
+    spaces = {m: feature_space(m, place, genes) for m, (place, _) in chosen.items()}
+    parts = {}
+    for modality, (place, _) in chosen.items():
+        columns = place.columns[modality]
+        parts[modality] = Part(place.rows, None if len(columns) == len(place.var) else columns)
+        if place.rows.note:
+            notes.append(f"{place.where}: {place.rows.note}")
+    return Cells(
+        name=contents.name,
+        obs=contents.obs,
+        spaces=spaces,
+        values={m: str(finding.values) for m, (_, finding) in chosen.items()},
+        finding={m: finding for m, (_, finding) in chosen.items()},
+        parts=parts,
+        notes=[*contents.notes, *dict.fromkeys(notes)],
+        path=contents.path,
+    )
+
+
+def open_contents(data: str | Path | AnnData) -> Contents:
+    """Open without choosing: the cells and all matrices of a file or object."""
+    if isinstance(data, AnnData):
+        return open_anndata(data)
+    if not isinstance(data, str | Path):
+        what = f"{type(data).__name__} is not a kind of data that can be read"
+        raise DataError(Problem(what, f"give an AnnData or a path: {FORMATS}"))
+    path = Path(data).expanduser()
+    if not path.exists():
+        raise DataError(_missing(path), subject=str(path))
+    if path.is_dir():
+        if any((path / mark).exists() for mark in (".zattrs", ".zgroup", "zarr.json")):
+            return open_anndata_file(path)
+        if matrix := find_matrix(path):
+            return open_mtx_folder(path, matrix)
+        inside = ", ".join(sorted(p.name for p in path.iterdir())[:6]) or "nothing"
+        problem = Problem(f"the folder holds {inside}", f"give {FORMATS}")
+        raise DataError(problem, subject=path.name)
+    if path.stat().st_size == 0:
+        raise DataError(Problem("the file is empty (0 bytes)", "copy it again"), subject=path.name)
+    if path.suffix == ".h5mu" or path.suffix not in (".h5ad", ".h5", ".hdf5"):
+        problem = Problem(
+            f"{path.suffix or 'a name without ending'} is not a known format", f"give {FORMATS}"
+        )
+        raise DataError(problem, subject=path.name)
+    try:
+        with h5py.File(path, "r") as file:
+            anndata_like = path.suffix == ".h5ad" or ("obs" in file and "var" in file)
+    except OSError as error:
+        with path.open("rb") as stream:
+            start = stream.read(8)
+        if start != b"\x89HDF\r\n\x1a\n":
+            problem = Problem(f"it is not HDF5 (it begins with {start!r})", "check the download")
+            raise DataError(problem, subject=path.name) from error
+        raise damaged(path.name, error) from error
+    return open_anndata_file(path) if anndata_like else open_tenx_h5(path)
+
+
+def _missing(path: Path) -> Problem:
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        return Problem(f"there is no folder {folder}", "check the path")
+    names = [p.name for p in folder.iterdir() if p.suffix in (".h5ad", ".h5", ".zarr")]
+    return Problem(
+        "there is no such file", suggest(path.name, names) if names else "check the path"
+    )

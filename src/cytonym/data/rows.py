@@ -1,0 +1,172 @@
+"""Rows of a matrix, wherever it lies: in memory, in HDF5 or in Zarr; only what is asked for."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from scipy.sparse import csc_matrix, csr_matrix, vstack
+
+logger = logging.getLogger("cytonym")
+
+GAP = 16_384
+"""Stored values between two wanted rows that are read along rather than skipped: one longer
+read is faster than two short ones."""
+
+CELL_LIMIT = 1 << 24
+"""Values of a dense matrix that are held at once on the way to a sparse block (64 MB)."""
+
+
+class Rows(Protocol):
+    """A matrix of which rows can be read; ``note`` says what the user should know about it."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells and features."""
+        ...
+
+    @property
+    def nnz(self) -> int:
+        """The number of stored values (all of them where the matrix is dense)."""
+        ...
+
+    @property
+    def note(self) -> str | None:
+        """What the user should know about how it is read."""
+        ...
+
+    def read(self, rows: np.ndarray) -> csr_matrix:
+        """``rows`` (int, any order, repeats allowed) as they are stored, cells × features."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryRows:
+    """A matrix in memory: csr, or a dense array."""
+
+    matrix: Any
+    note: str | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells and features."""
+        return self.matrix.shape
+
+    @property
+    def nnz(self) -> int:
+        """The number of stored values."""
+        return int(self.matrix.nnz if hasattr(self.matrix, "nnz") else self.matrix.size)
+
+    def read(self, rows: np.ndarray) -> csr_matrix:
+        """``rows`` as they are stored; the result shares nothing with the matrix."""
+        if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
+            return csr_matrix(self.matrix[int(rows[0]) : int(rows[-1]) + 1], copy=True)
+        return csr_matrix(self.matrix[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class SparseDiskRows:
+    """A csr matrix on disk: row pointers in memory, ``indices`` and ``data`` read by slices."""
+
+    data: Any
+    indices: Any
+    indptr: np.ndarray
+    shape: tuple[int, int]
+    note: str | None = None
+
+    @property
+    def nnz(self) -> int:
+        """The number of stored values."""
+        return int(self.indptr[-1])
+
+    def read(self, rows: np.ndarray) -> csr_matrix:
+        """``rows`` as they are stored: sorted, read in as few slices as pay, put back in order."""
+        wanted, back = np.unique(rows, return_inverse=True)
+        if not len(wanted):
+            return csr_matrix((0, self.shape[1]), dtype=np.float32)
+        between = self.indptr[wanted[1:]] - self.indptr[wanted[:-1] + 1]
+        pieces, place, held = [], np.empty(len(wanted), np.int64), 0
+        for part in np.split(np.arange(len(wanted)), np.flatnonzero(between > GAP) + 1):
+            first, last = int(wanted[part[0]]), int(wanted[part[-1]]) + 1
+            pieces.append(self._slice(first, last))
+            place[part] = held + wanted[part] - first
+            held += last - first
+        block: Any = pieces[0] if len(pieces) == 1 else vstack(pieces, format="csr")
+        order = place[back]
+        as_read = len(order) == held and (order == np.arange(held)).all()
+        return csr_matrix(block if as_read else block[order])
+
+    def _slice(self, first: int, last: int) -> csr_matrix:
+        start, stop = int(self.indptr[first]), int(self.indptr[last])
+        pointers = self.indptr[first : last + 1] - start
+        values = (self.data[start:stop], self.indices[start:stop], pointers)
+        return csr_matrix(values, shape=(last - first, self.shape[1]))
+
+
+@dataclass(frozen=True, eq=False)
+class DenseDiskRows:
+    """A dense matrix on disk (h5py or Zarr), made sparse block by block."""
+
+    array: Any
+    note: str | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells and features."""
+        return tuple(self.array.shape)
+
+    @property
+    def nnz(self) -> int:
+        """The number of stored values."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def read(self, rows: np.ndarray) -> csr_matrix:
+        """``rows`` as they are stored, never more than ``CELL_LIMIT`` values dense at a time."""
+        wanted, back = np.unique(rows, return_inverse=True)
+        if not len(wanted):
+            return csr_matrix((0, self.shape[1]), dtype=np.float32)
+        step = max(1, CELL_LIMIT // max(1, self.shape[1]))
+        pieces = []
+        for run in np.split(wanted, np.flatnonzero(np.diff(wanted) > 1) + 1):
+            for first in range(int(run[0]), int(run[-1]) + 1, step):
+                last = min(first + step, int(run[-1]) + 1)
+                pieces.append(csr_matrix(self.array[first:last]))
+        block: Any = pieces[0] if len(pieces) == 1 else vstack(pieces, format="csr")
+        in_order = len(back) == len(wanted) and (back == np.arange(len(back))).all()
+        return csr_matrix(block if in_order else block[back])
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnDiskRows:
+    """A csc matrix on disk: it has no rows to slice, so the first read loads all of it."""
+
+    data: Any
+    indices: Any
+    indptr: np.ndarray
+    shape: tuple[int, int]
+
+    @property
+    def nnz(self) -> int:
+        """The number of stored values."""
+        return int(self.indptr[-1])
+
+    @property
+    def note(self) -> str:
+        """What it costs."""
+        return (
+            "the matrix is stored column-wise (csc): it cannot be streamed by cell and is loaded "
+            f"into memory once ({self.nnz * 8 / 1e9:.2g} GB). Store it as csr to stream it."
+        )
+
+    @cached_property
+    def _loaded(self) -> MemoryRows:
+        logger.info("loading a column-wise matrix (%d stored values) into memory", self.nnz)
+        values = (self.data[:], self.indices[:], self.indptr)
+        return MemoryRows(csc_matrix(values, shape=self.shape).tocsr())
+
+    def read(self, rows: np.ndarray) -> csr_matrix:
+        """``rows`` as they are stored."""
+        return self._loaded.read(rows)

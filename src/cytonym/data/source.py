@@ -1,0 +1,127 @@
+"""An opened data set: cell facts in memory, values read by row on request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+
+from cytonym.data.judge import Finding, unlog
+from cytonym.data.rows import Rows
+from cytonym.errors import DataError, Problem
+from cytonym.types import FeatureSpace
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Where the values of one modality lie: a matrix and, if not all, its columns (int)."""
+
+    rows: Rows
+    columns: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """An opened data set; a :class:`cytonym.types.CellSource`.
+
+    Attributes
+    ----------
+    name
+        The file or object, for messages.
+    obs
+        Facts by cell, with unique names as index; a copy.
+    spaces
+        By modality, the features in the order of the data set.
+    values
+        By modality ``"counts"`` or ``"relative"``; see :class:`cytonym.types.CellSource`.
+    finding
+        By modality, which place is read and why.
+    parts
+        By modality, where the values lie.
+    notes
+        What the user should know; nothing here stops the work.
+    path
+        The file, or None for an object in memory.
+    """
+
+    name: str
+    obs: pd.DataFrame
+    spaces: Mapping[str, FeatureSpace]
+    values: Mapping[str, str]
+    finding: Mapping[str, Finding]
+    parts: Mapping[str, Part] = field(repr=False)
+    notes: list[str] = field(default_factory=list)
+    path: Path | None = None
+
+    def __len__(self) -> int:
+        return len(self.obs)
+
+    @property
+    def cells(self) -> np.ndarray:
+        """``(cells,)`` str: unique cell names."""
+        return self.obs.index.to_numpy()
+
+    def present(self, modality: str) -> np.ndarray:
+        """``(cells,)`` bool: True where the modality was measured in the cell."""
+        return np.full(len(self.obs), modality in self.parts)
+
+    def read(self, modality: str, rows: np.ndarray) -> csr_matrix:
+        """Values of ``rows``, never logged.
+
+        Parameters
+        ----------
+        modality
+            One of ``spaces``.
+        rows
+            ``(rows,)`` int, any order, repeats allowed.
+
+        Returns
+        -------
+        csr_matrix
+            ``(rows, features)`` float32: raw counts, or relative expression.
+
+        Raises
+        ------
+        DataError
+            When the file is damaged there, or values are negative, NaN or infinite.
+        """
+        part = self.parts[modality]
+        try:
+            block = part.rows.read(np.asarray(rows, dtype=np.int64))
+        except OSError as error:
+            raise damaged(self.name, error) from error
+        if part.columns is not None:
+            block = block[:, part.columns]
+        values = unlog(block.data.astype(np.float32, copy=False), self.finding[modality].kind)
+        # The sample that judged the file saw some rows; every row is looked at when it is read.
+        if len(values) and not (values.min() >= 0 and values.max() < np.inf):
+            raise DataError(_unsound(self, modality, block, values, rows), subject=self.name)
+        return csr_matrix((values, block.indices, block.indptr), shape=block.shape)
+
+
+def _unsound(
+    source: Cells, modality: str, block: csr_matrix, values: np.ndarray, rows: np.ndarray
+) -> Problem:
+    bad = ~(np.isfinite(values) & (values >= 0))
+    row = int(np.searchsorted(block.indptr, np.flatnonzero(bad)[0], side="right")) - 1
+    gene = source.spaces[modality].names[block.indices[bad][0]]
+    return Problem(
+        f"{source.finding[modality].where}: {bad.sum():,} negative, NaN or infinite values in "
+        f"{len(rows):,} cells; first: cell {source.cells[rows[row]]}, feature {gene}",
+        "drop these cells, or give the counts from before the step that made them",
+    )
+
+
+def damaged(name: str, error: Exception) -> DataError:
+    """The error for a file that starts well and cannot be read to its end."""
+    return DataError(
+        Problem(
+            f"the file is truncated or damaged ({error})",
+            "copy or download it again and compare its size or checksum with the original",
+        ),
+        subject=name,
+    )

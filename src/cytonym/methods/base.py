@@ -1,0 +1,85 @@
+"""What a method is: a record of facts and a few short functions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
+
+from torch import Tensor, nn
+
+from cytonym.options import Options
+from cytonym.types import Batch, Output, Salience, Stage, Transform
+
+Opts = TypeVar("Opts", bound=Options)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a method asks of the data.
+
+    ``modalities`` says, for each one read, whether query columns are matched with the
+    reference's (``"shared"``) or stay the query's own (``"own"``). ``counts`` is True where
+    logged values, undone, will not do. ``labels`` is False where a fit needs none.
+    """
+
+    modalities: Mapping[str, Literal["shared", "own"]] = field(
+        default_factory=lambda: {"rna": "shared"}
+    )
+    counts: bool = False
+    labels: bool = True
+
+
+class Method(ABC, Generic[Opts]):
+    """A stateless recipe: what is learned lives in the network and in the transforms."""
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+    summary: ClassVar[str]
+    needs: ClassVar[Needs]
+    Options: ClassVar[type[Options]]
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def candidates(self, options: Opts) -> Sequence[Opts]:
+        """Options with every ``auto`` decided, one record for each way to decide it.
+
+        Where there is more than one, a linear probe under the same transforms, cross-validated
+        inside the reference, picks.
+        """
+        return (options,)
+
+    @abstractmethod
+    def features(self, options: Opts) -> Mapping[str, tuple[Transform, ...]]:
+        """Fresh transforms for each modality, in order."""
+
+    @abstractmethod
+    def build(self, widths: Mapping[str, int], n_types: int, options: Opts) -> nn.Module:
+        """The network for ``widths`` features by modality."""
+
+    @abstractmethod
+    def stages(self, options: Opts, n_cells: int) -> Sequence[Stage]:
+        """How the network is trained on ``n_cells`` reference cells."""
+
+    @abstractmethod
+    def predict(self, net: nn.Module, batch: Batch) -> Output:
+        """What the network says about a batch (in eval mode)."""
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A method that can say which features decided."""
+
+    def salience(self, net: nn.Module, batch: Batch) -> Salience:
+        """Shares of the score of each cell's type: that of ``batch.y`` where given, else the
+        predicted one."""
+        ...
+
+
+@runtime_checkable
+class Completes(Protocol):
+    """A method that can fill in what was not measured."""
+
+    def complete(self, net: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+        """By modality ``(cells, features)``: what is measured as given, the rest filled in."""
+        ...

@@ -1,0 +1,87 @@
+"""linear: multinomial logistic regression on log counts, the baseline of every fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from cytonym.methods.base import Method, Needs
+from cytonym.nn.blocks import observed
+from cytonym.nn.losses import classification
+from cytonym.options import Options
+from cytonym.prep import Depth, Log1p, Panel, Scale
+from cytonym.types import Batch, Clock, Optim, Output, Salience, Stage, Step, Transform
+
+
+class LinearOptions(Options):
+    """Options of ``linear``."""
+
+    genes: PositiveInt | None = Field(3000, description="variable genes; none = all")
+    penalty: float = Field(1.0, ge=0, description="L2 penalty, 1/C of scikit-learn")
+    epochs: PositiveInt = Field(40, description="passes over the reference")
+    batch_size: PositiveInt = Field(256, description="cells in a batch")
+    lr: PositiveFloat = Field(3e-3, description="learning rate")
+
+
+class LinearNet(nn.Module):
+    """Scores = x W + b."""
+
+    def __init__(self, width: int, n_types: int) -> None:
+        super().__init__()
+        self.scores = nn.Linear(width, n_types)
+        nn.init.zeros_(self.scores.weight)
+        nn.init.zeros_(self.scores.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(cells, genes)`` centred log1p CP10k to ``(cells, types)`` logits."""
+        return self.scores(observed(x)[0])
+
+
+class Linear(Method[LinearOptions]):
+    """Logistic regression: the simplest method that is hard to beat."""
+
+    name: ClassVar = "linear"
+    paper: ClassVar = "Cox (1958), the regression analysis of binary sequences"
+    summary: ClassVar = "multinomial logistic regression on log1p CP10k of variable genes"
+    needs: ClassVar = Needs()
+    Options: ClassVar = LinearOptions
+
+    def features(self, options: LinearOptions) -> Mapping[str, tuple[Transform, ...]]:
+        """Centred, so that a gene which was not measured counts as the reference's mean."""
+        return {"rna": (Depth(), Log1p(), Panel(options.genes), Scale(unit=False, clip=None))}
+
+    def build(
+        self, widths: Mapping[str, int], n_types: int, options: LinearOptions
+    ) -> LinearNet:
+        """One linear map."""
+        return LinearNet(widths["rna"], n_types)
+
+    def stages(self, options: LinearOptions, n_cells: int) -> Sequence[Stage]:
+        """One stage, one step: cross-entropy with the penalty of scikit-learn's LogisticRegression,
+        ``penalty · ‖W‖² / 2n``."""
+
+        def loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+            assert isinstance(net, LinearNet)
+            fit = classification(net(batch.x["rna"]), batch.y)
+            shrink = options.penalty * net.scores.weight.square().sum() / (2 * n_cells)
+            return {"total": fit + shrink, "cross_entropy": fit}
+
+        optim = Optim(options.lr, clip=None)
+        step = Step(loss, lambda net: net, optim)
+        return (Stage("fit", (step,), options.epochs, options.batch_size),)
+
+    def predict(self, net: nn.Module, batch: Batch) -> Output:
+        """The scores are the embedding too."""
+        scores = net(batch.x["rna"])
+        return Output(scores, scores)
+
+    def salience(self, net: nn.Module, batch: Batch) -> Salience:
+        """Weight times centred value: each gene's exact share of the score."""
+        assert isinstance(net, LinearNet)
+        x = observed(batch.x["rna"])[0]
+        own = torch.where(batch.y >= 0, batch.y, net.scores(x).argmax(1))
+        return Salience(x * net.scores.weight[own])

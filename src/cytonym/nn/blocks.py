@@ -1,0 +1,72 @@
+"""Small layers that several networks share."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+
+def observed(
+    x: Float[Tensor, "cells features"],
+) -> tuple[Float[Tensor, "cells features"], Bool[Tensor, "cells features"]]:
+    """Values with 0 where nothing was measured (NaN), and where something was."""
+    seen = ~torch.isnan(x)
+    return torch.where(seen, x, 0.0), seen
+
+
+def random_like(
+    key: Int[Tensor, " cells"], width: int, *, seed: int
+) -> Float[Tensor, "cells width"]:
+    """Uniform numbers in [0, 1) that depend on the cell, the column and the seed alone.
+
+    A counter put through the mixing function of SplitMix64 (Steele, Lea and Flood 2014), so a
+    cell draws the same numbers whatever its neighbours and whichever process holds it. Each
+    64-bit number makes four draws of 16 bits.
+    """
+    column = torch.arange(-(-width // 4), device=key.device, dtype=torch.int64)
+    state = (key[:, None] * 0x1000003 + column) * -7046029254386353131 + _wrap(seed)
+    state = (state ^ _shift(state, 30)) * -4658895280553007687
+    state = (state ^ _shift(state, 27)) * -7723592293110705685
+    state = state ^ _shift(state, 31)
+    draws = state.view(torch.int16)[:, :width]
+    return (draws.to(torch.float32) + 2.0**15) / 2.0**16
+
+
+def _wrap(seed: int) -> int:
+    """The seed spread over 64 bits, as a signed number."""
+    spread = (seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % 2**64
+    return spread - 2**64 if spread >= 2**63 else spread
+
+
+def _shift(state: Tensor, bits: int) -> Tensor:
+    """Right shift that brings in zeros."""
+    return (state >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def feed_forward(dim: int, *, times: int = 2, dropout: float = 0.0) -> nn.Sequential:
+    """Linear - GELU - Linear with ``times * dim`` hidden channels."""
+    return nn.Sequential(
+        nn.Linear(dim, times * dim),
+        nn.GELU(),
+        nn.Dropout(dropout),
+        nn.Linear(times * dim, dim),
+        nn.Dropout(dropout),
+    )
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block over ``(cells, tokens, dim)``."""
+
+    def __init__(self, dim: int, *, heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.before = nn.LayerNorm(dim)
+        self.attention = nn.MultiheadAttention(dim, heads, dropout=dropout, batch_first=True)
+        self.between = nn.LayerNorm(dim)
+        self.after = feed_forward(dim, dropout=dropout)
+
+    def forward(self, tokens: Float[Tensor, "cells tokens dim"]) -> Tensor:
+        """Attend among tokens, then transform each."""
+        normed = self.before(tokens)
+        tokens = tokens + self.attention(normed, normed, normed, need_weights=False)[0]
+        return tokens + self.after(self.between(tokens))

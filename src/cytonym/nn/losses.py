@@ -1,0 +1,81 @@
+"""Losses that several methods share."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def classification(
+    scores: Float[Tensor, "cells types"], y: Int[Tensor, " cells"], *, smoothing: float = 0.0
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy over labelled cells; 0 where no cell has a label."""
+    labelled = y >= 0
+    total = F.cross_entropy(
+        scores, y.clamp_min(0), reduction="none", label_smoothing=smoothing
+    )
+    return (total * labelled).sum() / labelled.sum().clamp_min(1)
+
+
+def classification_bce(
+    scores: Float[Tensor, "cells types"], y: Int[Tensor, " cells"]
+) -> Float[Tensor, ""]:
+    """Binary cross-entropy of each type on softmax outputs, summed over types (SCTrans Eq. 6)."""
+    labelled = y >= 0
+    truth = F.one_hot(y.clamp_min(0), scores.shape[1]).to(scores.dtype)
+    chance = scores.float().softmax(1).clamp(1e-7, 1 - 1e-7)
+    total = -(truth * chance.log() + (1 - truth) * (1 - chance).log()).sum(1)
+    return (total * labelled).sum() / labelled.sum().clamp_min(1)
+
+
+def _pairs(z: Tensor, y: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+    """cos/τ of all pairs, which are of the same type, and which are of another (labelled only)."""
+    unit = F.normalize(z.float(), dim=1)
+    alike = unit @ unit.T / temperature
+    both = (y >= 0)[:, None] & (y >= 0)[None, :]
+    same = y[:, None] == y[None, :]
+    itself = torch.eye(len(y), dtype=torch.bool, device=y.device)
+    return alike, both & same & ~itself, both & ~same
+
+
+def supervised_contrast(
+    z: Float[Tensor, "cells dim"], y: Int[Tensor, " cells"], *, temperature: float
+) -> Float[Tensor, ""]:
+    """SupCon (Khosla et al. 2020): mean over partners p of -log(e^{s_jp} / Σ_{k≠j} e^{s_jk}).
+
+    Cells without a partner of their type are passed over; 0 where none has one.
+    """
+    alike, positive, negative = _pairs(z, y, temperature)
+    log_all = alike.masked_fill(~(positive | negative), -torch.inf).logsumexp(1)
+    partners = positive.sum(1)
+    anchor = partners > 0
+    pull = torch.where(positive, alike, 0.0).sum(1)[anchor] / partners[anchor]
+    return (log_all[anchor] - pull).sum() / anchor.sum().clamp_min(1)
+
+
+def contrast_eq8(
+    z: Float[Tensor, "cells dim"], y: Int[Tensor, " cells"], *, temperature: float
+) -> Float[Tensor, ""]:
+    """SCTrans Eq. 8 as printed: only negatives below, a sum over positives above.
+
+    Cells that lack either kind of partner are passed over; the value may be negative.
+    """
+    alike, positive, negative = _pairs(z, y, temperature)
+    anchor = positive.any(1) & negative.any(1)
+    above = alike.masked_fill(~positive, -torch.inf)[anchor].logsumexp(1)
+    below = alike.masked_fill(~negative, -torch.inf)[anchor].logsumexp(1)
+    return (below - above).sum() / anchor.sum().clamp_min(1)
+
+
+def distillation(
+    student: Float[Tensor, "cells types"], teacher: Float[Tensor, "cells types"]
+) -> Float[Tensor, ""]:
+    """KL(teacher || student) between two sets of scores, mean over cells (SCTrans Eq. 7)."""
+    return F.kl_div(
+        student.float().log_softmax(1),
+        teacher.float().log_softmax(1),
+        reduction="batchmean",
+        log_target=True,
+    )

@@ -1,0 +1,81 @@
+"""Method options: from defaults, a preset, a dict or ``key=value`` words to one frozen record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cytonym.errors import OptionError, suggest
+
+Settings = Mapping[str, Any] | Iterable[str] | None
+
+
+class Options(BaseModel):
+    """Base of every method's options: immutable, no unknown keys, values checked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    def but(self, **changes: Any) -> Self:
+        """The same options with some values changed (and checked)."""
+        return self.__class__.model_validate({**self.model_dump(), **changes})
+
+
+Some = TypeVar("Some", bound=Options)
+
+
+def as_dict(settings: Settings) -> dict[str, Any]:
+    """Settings as a dict; words are ``key=value`` as typed after ``--set``."""
+    if settings is None:
+        return {}
+    if isinstance(settings, Mapping):
+        return dict(settings)
+    words = {}
+    for word in settings:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise OptionError(f"{word!r} is no setting; write key=value, for example dim=128")
+        words[key.strip()] = _value(value.strip())
+    return words
+
+
+def _value(text: str) -> Any:
+    """``none`` is None, a comma makes a tuple; pydantic turns the rest into numbers and flags."""
+    if text.lower() == "none":
+        return None
+    return tuple(part for part in text.split(",") if part) if "," in text else text
+
+
+def parse(
+    kind: type[Some], settings: Settings, *, presets: Mapping[str, Mapping[str, Any]]
+) -> Some:
+    """Options of ``kind`` from ``settings``; ``preset=NAME`` is applied first.
+
+    Raises
+    ------
+    OptionError
+        An unknown key (with the nearest known one) or a value that does not fit, all at once.
+    """
+    given = as_dict(settings)
+    preset = given.pop("preset", None)
+    base: Mapping[str, Any] = {}
+    if preset is not None:
+        if preset not in presets:
+            raise OptionError(f"No preset {preset!r}. {suggest(str(preset), [*presets])}")
+        base = presets[preset]
+    try:
+        return kind.model_validate({**base, **given})
+    except ValidationError as error:
+        raise OptionError(_explain(kind, error)) from None
+
+
+def _explain(kind: type[Options], error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors():
+        key = str(fault["loc"][0]) if fault["loc"] else "options"
+        if fault["type"] == "extra_forbidden":
+            lines.append(f"No option {key!r}. {suggest(key, [*kind.model_fields])}")
+        else:
+            lines.append(f"Option {key!r} cannot be {fault['input']!r}: {fault['msg']}.")
+    return "\n".join(lines)

@@ -1,0 +1,78 @@
+"""Where results may be written: checked before any work, so that none of it is lost."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cytonym.errors import CytonymError
+
+STATE_MARK = "cytonym-fit-state"
+"""A file of this name marks a folder of training state, which alone may be deleted again."""
+
+
+def check_h5ad(out: Path, query: Path) -> None:
+    """An ``.h5ad`` in a folder that exists, and not the query itself."""
+    if out.suffix != ".h5ad":
+        raise CytonymError(f"--out {out} does not end in .h5ad\n    → write --out {out}.h5ad")
+    _check_parent(out)
+    if out.is_dir():
+        raise CytonymError(f"--out {out} is a folder\n    → name a file")
+    if out.resolve() == query.resolve():
+        raise CytonymError(f"--out {out} is the query itself\n    → give the result another name")
+
+
+def check_model(out: Path, reference: Path) -> None:
+    """A new folder, an empty one, or a model, which is replaced."""
+    _check_parent(out)
+    if out.resolve() == reference.resolve():
+        raise CytonymError(f"--out {out} is the reference itself\n    → name another folder")
+    is_model = (out / "manifest.json").is_file()
+    if out.exists() and not is_model and not _is_empty(out):
+        kind = "a folder that holds no model" if out.is_dir() else "a file"
+        raise CytonymError(
+            f"--out {out} is {kind}, which is not overwritten\n    → name another folder"
+        )
+
+
+def check_folder(out: Path) -> None:
+    """A folder, or the place for one."""
+    _check_parent(out)
+    if out.exists() and not out.is_dir():
+        raise CytonymError(f"--out {out} is a file\n    → name a folder")
+
+
+@contextmanager
+def state_folder(model: Path) -> Iterator[Path]:
+    """``MODEL.fit`` beside the model, where a killed fit goes on.
+
+    Gone once the block has ended well, or without a state to go on from; kept otherwise.
+    """
+    model = model.absolute()
+    state = model.with_name(f"{model.name}.fit")
+    mark = state / STATE_MARK
+    if state.exists() and not mark.exists() and not _is_empty(state):
+        raise CytonymError(
+            f"{state} is in the way: training state goes there\n    → move it, or change --out"
+        )
+    state.mkdir(exist_ok=True)
+    mark.touch()
+    try:
+        yield state
+    except BaseException:
+        if [*state.iterdir()] == [mark]:
+            shutil.rmtree(state)
+        raise
+    shutil.rmtree(state)
+
+
+def _check_parent(out: Path) -> None:
+    folder = out.absolute().parent
+    if not folder.is_dir():
+        raise CytonymError(f"--out {out}: there is no folder {folder}\n    → create it first")
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())

@@ -1,0 +1,19 @@
+"""Transforms from raw values to features, fitted on the reference, streamed in sparse blocks."""
+
+from cytonym.prep.chain import bind_chain, chain_state, fit_chain, restore_chain
+from cytonym.prep.normalise import Depth, Log1p
+from cytonym.prep.panel import Panel
+from cytonym.prep.scale import Scale
+from cytonym.prep.smooth import Smooth
+
+__all__ = [
+    "Depth",
+    "Log1p",
+    "Panel",
+    "Scale",
+    "Smooth",
+    "bind_chain",
+    "chain_state",
+    "fit_chain",
+    "restore_chain",
+]

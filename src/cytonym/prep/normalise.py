@@ -1,0 +1,97 @@
+"""Depth normalisation and the logarithm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+from scipy.sparse import csr_matrix, issparse
+
+from cytonym.types import Blocks, Bound, FeatureSpace, Matrix
+
+
+class Depth:
+    """Scale every cell to the same total (counts per ``target``, CP10k by default).
+
+    Where a data set lacks genes of the reference, the target shrinks by the share of the
+    reference's counts that these genes hold, so that the genes left are on the same scale.
+    """
+
+    def __init__(self, target: float = 1e4) -> None:
+        self.target = target
+        self.profile = np.empty(0)
+
+    def fit(self, blocks: Blocks) -> Self:
+        """Learn the mean share of each gene in a cell's total."""
+        sums = np.zeros(len(blocks.space))
+        cells = 0
+        for block in blocks:
+            totals = np.asarray(block.sum(axis=1), dtype=np.float64).ravel()
+            sums += np.asarray(_rows_times(block, _inverse(totals)).sum(axis=0)).ravel()
+            cells += int((totals > 0).sum())
+        self.profile = sums / max(cells, 1)
+        return self
+
+    def bind(self, space: FeatureSpace) -> Bound:
+        """Counts in, counts per ``target`` out."""
+        target = self.target * float(self.profile[space.measured].sum())
+
+        def apply(block: Matrix) -> Matrix:
+            totals = np.asarray(block.sum(axis=1), dtype=np.float64).ravel()
+            return _rows_times(block, target * _inverse(totals))
+
+        return Bound(space, apply)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The reference's profile."""
+        return {"profile": self.profile}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> Self:
+        """Take the profile back."""
+        self.profile = state["profile"]
+        return self
+
+
+class Log1p:
+    """Natural ``log(1 + x)``, or base 2 as scBERT's preparation of the same data sets."""
+
+    def __init__(self, base: float | None = None) -> None:
+        self.factor = 1.0 if base is None else 1.0 / np.log(base)
+
+    def fit(self, blocks: Blocks) -> Self:
+        """Nothing to learn."""
+        return self
+
+    def bind(self, space: FeatureSpace) -> Bound:
+        """Non-negative values in, their logarithm out; zeros stay zeros."""
+
+        def apply(block: Matrix) -> Matrix:
+            if not issparse(block):
+                return np.log1p(block) * np.float32(self.factor)
+            out = block.log1p()
+            out.data *= np.float32(self.factor)
+            return out
+
+        return Bound(space, apply)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Nothing."""
+        return {}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> Self:
+        """Nothing to take back."""
+        return self
+
+
+def _inverse(totals: np.ndarray) -> np.ndarray:
+    """1 / total; 0 for an empty cell, which stays empty."""
+    return np.divide(1.0, totals, out=np.zeros_like(totals), where=totals > 0)
+
+
+def _rows_times(block: Matrix, factors: np.ndarray) -> Matrix:
+    factors = factors.astype(np.float32)
+    if not issparse(block):
+        return block * factors[:, None]
+    data = block.data * np.repeat(factors, np.diff(block.indptr))
+    return csr_matrix((data, block.indices, block.indptr), shape=block.shape)

@@ -1,0 +1,71 @@
+"""Centring and scaling to the reference; from here on blocks are dense and NaN is not measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+from scipy.sparse import issparse
+
+from cytonym.types import Blocks, Bound, FeatureSpace, Matrix
+
+
+class Scale:
+    """Subtract the reference's mean and, with ``unit``, divide by its standard deviation.
+
+    A feature that a data set did not measure comes out as NaN, which networks read as "not
+    seen"; after centring, a filled-in zero would be the reference's mean, not absence.
+
+    Parameters
+    ----------
+    unit
+        Divide by the standard deviation; else only centre.
+    clip
+        Largest absolute value that comes out; None for no limit.
+    """
+
+    def __init__(self, *, unit: bool = True, clip: float | None = 10.0) -> None:
+        self.unit = unit
+        self.clip = clip
+        self.mean = np.empty(0, dtype=np.float32)
+        self.spread = np.empty(0, dtype=np.float32)
+
+    def fit(self, blocks: Blocks) -> Self:
+        """Learn mean and standard deviation (n - 1) of each feature."""
+        total, squares = np.zeros(len(blocks.space)), np.zeros(len(blocks.space))
+        for block in blocks:
+            total += np.asarray(block.sum(axis=0, dtype=np.float64)).ravel()
+            square = block.multiply(block) if issparse(block) else np.square(block)
+            squares += np.asarray(square.sum(axis=0, dtype=np.float64)).ravel()
+        n = len(blocks)
+        mean = total / n
+        variance = np.maximum(squares / n - mean**2, 0) * n / max(n - 1, 1)
+        self.mean = mean.astype(np.float32)
+        spread = np.sqrt(variance) if self.unit else np.ones_like(mean)
+        self.spread = np.where(spread > 1e-8, spread, 1.0).astype(np.float32)
+        return self
+
+    def bind(self, space: FeatureSpace) -> Bound:
+        """Sparse or dense in, dense float32 out, NaN where not measured."""
+        missing = ~space.measured
+
+        def apply(block: Matrix) -> Matrix:
+            dense = block.toarray() if issparse(block) else block
+            dense = (dense.astype(np.float32, copy=False) - self.mean) / self.spread
+            if self.clip is not None:
+                np.clip(dense, -self.clip, self.clip, out=dense)
+            if missing.any():
+                dense[:, missing] = np.nan
+            return dense
+
+        return Bound(space, apply)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Mean and standard deviation."""
+        return {"mean": self.mean, "spread": self.spread}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> Self:
+        """Take both back."""
+        self.mean, self.spread = state["mean"], state["spread"]
+        return self

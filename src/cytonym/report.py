@@ -1,0 +1,72 @@
+"""What a fit says about itself: the held-out table, the choices, the notes, the losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """How a fit went.
+
+    Attributes
+    ----------
+    held_out
+        One record a method (this one, ``linear``, ``knn``): accuracy, balanced_accuracy,
+        macro_f1 on the same held-out part of the reference; empty where nothing was held out.
+    n_reference, n_held_out
+        Labelled cells of the reference, and how many of them were held out for the table.
+    chosen
+        What was decided where options were ``auto``, with the probe's score of each candidate.
+    notes
+        What the user should know, in sentences.
+    history
+        One record an epoch: losses and, on the held-out part, scores.
+    seconds
+        Wall time of the fit.
+    """
+
+    held_out: tuple[Mapping[str, Any], ...] = ()
+    n_reference: int = 0
+    n_held_out: int = 0
+    chosen: tuple[Mapping[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+    history: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    seconds: float = 0.0
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The held-out comparison, a row a method."""
+        if not self.held_out:
+            return pd.DataFrame(columns=["accuracy", "balanced_accuracy", "macro_f1"])
+        return pd.DataFrame(self.held_out).set_index("method")
+
+    def __str__(self) -> str:
+        lines = [
+            f"Fitted on {self.n_reference:,} labelled cells in {self.seconds:.0f} s; "
+            f"on {self.n_held_out:,} of them, held out before a first fit:"
+        ]
+        if self.held_out:
+            lines.append(self.table.to_string(float_format=lambda value: f"{value:.3f}"))
+        else:
+            lines[0] = f"Fitted on {self.n_reference:,} labelled cells in {self.seconds:.0f} s."
+        lines += [f"  {note}" for note in self.notes]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> Self:
+        """Back from :meth:`to_dict`; a key that it does not know is an error."""
+        return cls(
+            **{
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in facts.items()
+            }
+        )

@@ -1,0 +1,213 @@
+"""What a user gets: names, how sure they are, and the columns they become; writes when asked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import h5py
+import numpy as np
+import pandas as pd
+
+from cytonym.data.align import Coverage
+from cytonym.data.read import open_cells
+from cytonym.errors import DataError, Problem
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Annotation:
+    """Names for the cells of one query.
+
+    Attributes
+    ----------
+    cells
+        ``(cells,)`` str cell names.
+    labels
+        ``(cells,)`` str: the most probable type.
+    confidence
+        ``(cells,)`` float32 in [0, 1]: its probability.
+    probabilities
+        ``(cells, types)`` float32, rows sum to 1.
+    embedding
+        ``(cells, dim)`` float32.
+    coverage
+        By modality, how much of the reference's features the query has.
+    notes
+        What the user should know.
+    model
+        Facts of the model: method, version, digest, options.
+    """
+
+    cells: np.ndarray
+    labels: np.ndarray
+    confidence: np.ndarray
+    probabilities: pd.DataFrame
+    embedding: np.ndarray
+    coverage: Mapping[str, Coverage]
+    notes: tuple[str, ...]
+    model: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def table(self) -> pd.DataFrame:
+        """One row a cell: ``label``, ``confidence``, and the runner-up with its probability."""
+        values = self.probabilities.to_numpy()
+        second = np.argsort(-values, axis=1)[:, min(1, values.shape[1] - 1)]
+        return pd.DataFrame(
+            {
+                "label": self.labels,
+                "confidence": self.confidence,
+                "second": self.probabilities.columns.to_numpy()[second],
+                "second_confidence": values[np.arange(len(values)), second],
+            },
+            index=pd.Index(self.cells, name="cell"),
+        )
+
+    def to(self, adata: ad.AnnData, *, key: str = "cell_type_pred") -> ad.AnnData:
+        """Put the answer into ``adata``, in place, and return it.
+
+        Writes ``obs[key]`` (categorical), ``obs[f"{key}_confidence"]``,
+        ``obsm[f"{key}_probabilities"]``, ``obsm["X_<method>"]`` and ``uns[key]``; nothing else
+        is touched.
+
+        Raises
+        ------
+        DataError
+            ``adata`` does not have as many cells.
+        """
+        if adata.n_obs != len(self):
+            raise DataError(
+                Problem(
+                    f"it has {adata.n_obs:,} cells, the answer has {len(self):,}",
+                    "give the AnnData that was annotated",
+                )
+            )
+        for name, column in self._columns(key).items():
+            adata.obs[name] = column
+        for name, matrix in self._matrices(key).items():
+            if isinstance(matrix, pd.DataFrame):
+                matrix = matrix.set_axis(adata.obs_names, axis=0)
+            adata.obsm[name] = matrix
+        adata.uns[key] = self._facts()
+        return adata
+
+    def write(
+        self, query: str | Path | ad.AnnData, out: str | Path, *, key: str = "cell_type_pred"
+    ) -> None:
+        """Write ``query`` with the answer to the ``.h5ad`` file ``out``.
+
+        An ``.h5ad`` is copied and added to without reading its matrix. The file appears under
+        its name only when it is complete.
+        """
+        out = Path(out)
+        handle, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".h5ad", dir=out.parent)
+        os.close(handle)
+        partial = Path(name)
+        try:
+            if isinstance(query, ad.AnnData):
+                self._write_whole(query.copy(), partial, key)
+            elif Path(query).suffix == ".h5ad" and _is_modern(Path(query)):
+                shutil.copyfile(query, partial)
+                self._add_to_file(partial, key)
+            else:
+                self._write_whole(_in_memory(Path(query)), partial, key)
+            partial.chmod(0o644)
+            os.replace(partial, out)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _write_whole(self, adata: ad.AnnData, path: Path, key: str) -> None:
+        adata = adata.to_memory() if adata.isbacked else adata
+        self.to(adata, key=key).write_h5ad(path)
+
+    def _add_to_file(self, path: Path, key: str) -> None:
+        with h5py.File(path, "r+") as file:
+            obs = file["obs"]
+            assert isinstance(obs, h5py.Group)
+            order = [str(name) for name in obs.attrs["column-order"]]
+            for name, column in self._columns(key).items():
+                _put(obs, name, column.array if name == key else column.to_numpy())
+                order += [name] if name not in order else []
+            obs.attrs["column-order"] = np.array(order, dtype=h5py.string_dtype())
+            index = pd.Index(ad.io.read_elem(obs[str(obs.attrs["_index"])]).astype(str))
+            for group in ("obsm", "uns"):
+                if group not in file:
+                    _put(file, group, {})
+            for name, matrix in self._matrices(key).items():
+                if isinstance(matrix, pd.DataFrame):
+                    matrix = matrix.set_axis(index, axis=0)
+                _put(file["obsm"], name, matrix)
+            _put(file["uns"], key, self._facts())
+
+    def _columns(self, key: str) -> dict[str, pd.Series]:
+        types = self.probabilities.columns.astype(str)
+        labels = pd.Categorical(self.labels, categories=types)
+        return {
+            key: pd.Series(labels).set_axis(self._index()),
+            f"{key}_confidence": pd.Series(self.confidence).set_axis(self._index()),
+        }
+
+    def _index(self) -> pd.Index:
+        return pd.Index(self.cells)
+
+    def _matrices(self, key: str) -> dict[str, Any]:
+        # A "/" in a key would be a folder in the file; the exact names are in uns[key]["types"].
+        names = [str(name).replace("/", "|") for name in self.probabilities.columns]
+        return {
+            f"{key}_probabilities": self.probabilities.set_axis(names, axis=1),
+            f"X_{self.model['method']}": self.embedding,
+        }
+
+    def _facts(self) -> dict[str, Any]:
+        coverage = {
+            modality: {
+                "reference": found.reference,
+                "shared": found.shared,
+                "matched_by": found.matched_by,
+            }
+            for modality, found in self.coverage.items()
+        }
+        return {
+            **self.model,
+            "types": np.array(self.probabilities.columns, dtype=str),
+            "coverage": coverage,
+            "notes": np.array(self.notes, dtype=str),
+        }
+
+
+def _put(group: Any, name: str, value: Any) -> None:
+    if name in group:
+        del group[name]
+    ad.io.write_elem(group, name, value)
+
+
+def _is_modern(path: Path) -> bool:
+    """Whether ``obs`` is a group of columns (anndata 0.7 and later) that can be added to."""
+    with h5py.File(path, "r") as file:
+        return "column-order" in file["obs"].attrs
+
+
+def _in_memory(path: Path) -> ad.AnnData:
+    """Any readable data set as AnnData."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if path.suffix == ".h5ad":
+            return ad.read_h5ad(path)
+        if path.suffix == ".zarr":
+            return ad.read_zarr(path)
+    cells = open_cells(path)
+    modality = next(iter(cells.spaces))
+    space = cells.spaces[modality]
+    matrix = cells.read(modality, np.arange(len(cells.cells)))
+    var = pd.DataFrame(dict(space.columns), index=pd.Index(space.names))
+    adata = ad.AnnData(matrix, obs=cells.obs.copy(), var=var)
+    adata.var_names_make_unique()
+    return adata

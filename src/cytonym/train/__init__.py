@@ -1,0 +1,1 @@
+"""Training: one loop on Accelerate, its state on disk, and what it reports."""

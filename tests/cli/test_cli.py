@@ -1,0 +1,239 @@
+"""The installed command: what it prints, what it writes, how it ends."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import anndata as ad
+import numpy as np
+import pytest
+
+from cytonym.data.simulate import simulate
+
+COMMAND = Path(sys.executable).parent / "cytonym"
+
+
+def run(*words, code: int = 0, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run ``cytonym``; it must end with ``code`` and without a traceback."""
+    done = subprocess.run(
+        [COMMAND, *map(str, words)], capture_output=True, text=True, cwd=cwd, check=False
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == code, f"{done.returncode}:\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def strict(text: str):
+    """JSON without NaN."""
+
+    def refuse(word: str):
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory) -> SimpleNamespace:
+    """200 cells of 3 types to learn from, 100 to name; a linear model, and its answer."""
+    folder = tmp_path_factory.mktemp("cli")
+    cells = simulate(300, 120, 3, seed=0)
+    reference, query = folder / "reference.h5ad", folder / "query.h5ad"
+    cells[:200].copy().write_h5ad(reference)
+    cells[200:].copy().write_h5ad(query)
+    model, out = folder / "model.cytonym", folder / "named.h5ad"
+    settings = ("--set", "epochs=8", "--set", "genes=none")
+    words = ("--labels", "cell_type", "--method", "linear", *settings)
+    fitted = run("fit", reference, "--out", model, *words)
+    named = run("annotate", query, "--model", model, "--out", out)
+    return SimpleNamespace(
+        folder=folder,
+        reference=reference,
+        query=query,
+        model=model,
+        out=out,
+        fitted=fitted,
+        named=named,
+    )
+
+
+def test_fit_prints_this_method_linear_and_knn_and_leaves_only_the_model(world):
+    for word in ("linear", "knn", "accuracy", "macro_f1", "3 types"):
+        assert word in world.fitted.stdout
+    assert "epoch" in world.fitted.stderr  # the progress bar
+    assert (world.model / "manifest.json").is_file()
+    assert not Path(f"{world.model}.fit").exists()
+    left = {file.name for file in world.folder.iterdir()}
+    assert left == {"reference.h5ad", "query.h5ad", "model.cytonym", "named.h5ad"}
+
+
+def test_annotate_writes_names_for_100_cells_and_says_how_many_of_each(world):
+    named, query = ad.read_h5ad(world.out), ad.read_h5ad(world.query)
+    assert named.obs["cell_type_pred"].dtype == "category"
+    confidence = named.obs["cell_type_pred_confidence"].to_numpy()
+    assert confidence.dtype == np.float32
+    assert ((confidence >= 0) & (confidence <= 1)).all()
+    assert named.obsm["cell_type_pred_probabilities"].shape == (100, 3)
+    assert (named.obs["cell_type_pred"].astype(str) == query.obs["cell_type"]).mean() > 0.9
+    assert (named.X != query.X).nnz == 0
+    assert "type A" in world.named.stdout
+    assert "100 cells" in world.named.stdout
+
+
+def test_evaluate_gives_the_same_accuracy_as_json_and_as_a_page(world):
+    told = strict(run("evaluate", world.out, "--truth", "cell_type", "--json").stdout)
+    obs = ad.read_h5ad(world.out).obs
+    right = (obs["cell_type_pred"].astype(str) == obs["cell_type"].astype(str)).mean()
+    assert told["accuracy"] == pytest.approx(right)
+    assert told["n"] == 100
+    assert set(told["per_type"]) == {"type A", "type B", "type C"}
+    page = run("evaluate", world.out, "--truth", "cell_type").stdout
+    assert f"accuracy {told['accuracy']:19.3f}" in page
+
+
+def test_inspect_against_the_model_says_usable_with_0(world):
+    told = strict(run("inspect", world.query, "--model", world.model, "--json").stdout)
+    assert told["usable"] is True
+    assert told["cells"] == 100
+    page = run("inspect", world.query, "--reference", world.reference).stdout
+    assert "100 cells, usable" in page
+
+
+def test_inspect_says_not_usable_with_2_and_a_remedy(world, tmp_path):
+    cells = ad.read_h5ad(world.query)
+    cells.X.data[:5] = -1
+    cells.write_h5ad(tmp_path / "negative.h5ad")
+    done = run("inspect", tmp_path / "negative.h5ad", "--json", code=2)
+    assert strict(done.stdout)["usable"] is False
+    assert "negative" in done.stdout
+
+
+def test_explain_names_the_two_best_genes_of_each_of_3_types(world):
+    told = strict(run("explain", world.model, "--json", "--top", "2").stdout)
+    assert told["method"] == "linear"
+    assert {name: len(rows) for name, rows in told["types"].items()} == {
+        "type A": 2,
+        "type B": 2,
+        "type C": 2,
+    }
+    assert {"rank", "gene", "score"} <= set(told["types"]["type A"][0])
+    assert told["types"]["type A"][0]["gene"] in run("explain", world.model).stdout
+
+
+def test_methods_lists_the_registry_and_the_options_of_one():
+    told = strict(run("methods", "--json").stdout)
+    assert {"linear", "sctrans"} <= set(told)
+    one = strict(run("methods", "sctrans", "--json").stdout)
+    assert one["options"]["dim"]["description"]
+    assert "paper" in one["presets"]
+    page = run("methods", "linear").stdout
+    assert "penalty" in page
+
+
+def test_version_is_that_of_the_package():
+    from importlib.metadata import version
+
+    assert run("--version").stdout == f"cytonym {version('cytonym')}\n"
+
+
+# --- bad input ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--method", "linear", "--set", "epoch=3"], "Did you mean 'epochs'?"),
+        (["--method", "linaer"], "Did you mean 'linear'?"),
+        (["--labels", "celltype"], "Did you mean 'cell_type'?"),
+        (["--out", "nowhere/model"], "there is no folder"),
+        (["--out", "taken"], "a folder that holds no model"),
+    ],
+)
+def test_fit_refuses_before_any_work_and_leaves_nothing(world, tmp_path, words, said):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.txt").write_text("mine")
+    usual = {"--labels": "cell_type", "--out": "model", "--method": "linear"}
+    for name, value in zip(words[::2], words[1::2], strict=True):
+        usual[name] = value
+    done = run("fit", world.reference, *[w for pair in usual.items() for w in pair], code=2,
+               cwd=tmp_path)  # fmt: skip
+    assert said in done.stderr
+    assert done.stdout == ""
+    assert [file.name for file in tmp_path.iterdir()] == ["taken"]
+    assert (tmp_path / "taken" / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("named.csv", "does not end in .h5ad"),
+        ("nowhere/named.h5ad", "there is no folder"),
+        ("query.h5ad", "is the query itself"),
+    ],
+)
+def test_annotate_refuses_an_output_before_the_model_is_read(world, tmp_path, out, said):
+    shutil.copy(world.query, tmp_path / "query.h5ad")
+    done = run("annotate", "query.h5ad", "--model", "no-model", "--out", out, code=2, cwd=tmp_path)
+    assert said in done.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["query.h5ad"]
+
+
+def test_a_model_with_one_flipped_byte_is_refused(world, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(world.model, model)
+    weights = model / "weights.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-10] ^= 1
+    weights.write_bytes(data)
+    out = tmp_path / "out.h5ad"
+    done = run("annotate", world.query, "--model", model, "--out", out, code=2)
+    assert "weights.safetensors is damaged" in done.stderr
+    assert not out.exists()
+
+
+def test_a_file_cut_in_half_is_damaged_and_nothing_is_written(world, tmp_path):
+    half = tmp_path / "half.h5ad"
+    data = world.query.read_bytes()
+    half.write_bytes(data[: len(data) // 2])
+    out = tmp_path / "out.h5ad"
+    done = run("annotate", half, "--model", world.model, "--out", out, code=2)
+    assert "half.h5ad" in done.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["half.h5ad"]
+    assert "half.h5ad" in run("evaluate", half, "--truth", "cell_type", code=2).stderr
+
+
+def test_evaluate_names_both_missing_columns_with_the_nearest(world):
+    done = run("evaluate", world.query, "--truth", "celltype", "--key", "pred", code=2)
+    assert "'celltype'" in done.stderr
+    assert "'pred'" in done.stderr
+    assert "Did you mean 'cell_type'?" in done.stderr
+
+
+def test_a_state_folder_that_is_not_ours_is_left_alone(world, tmp_path):
+    (tmp_path / "model.fit").mkdir()
+    (tmp_path / "model.fit" / "notes.txt").write_text("mine")
+    words = ("--labels", "cell_type", "--method", "linear")
+    done = run("fit", world.reference, "--out", "model", *words, code=2, cwd=tmp_path)
+    assert "is in the way" in done.stderr
+    assert (tmp_path / "model.fit" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.slow
+def test_demo_writes_four_files_and_says_five_lines(tmp_path):
+    done = run("demo", cwd=tmp_path)
+    assert len(done.stdout.splitlines()) == 5
+    assert "Warning" not in done.stderr
+    assert sorted(file.name for file in (tmp_path / "demo").iterdir()) == [
+        "annotated.h5ad",
+        "confusion.png",
+        "metrics.json",
+        "umap.png",
+    ]
+    facts = strict((tmp_path / "demo" / "metrics.json").read_text())
+    assert facts["n_query"] == 350
+    assert facts["query"]["accuracy"] > 0.7
+    assert [file.name for file in tmp_path.iterdir()] == ["demo"]
