@@ -1,4 +1,7 @@
-"""The command line: checks the arguments, calls the Python API, prints; nothing else prints."""
+"""The command line: checks the arguments, calls the Python API, prints; nothing else prints.
+
+What is slow to import is imported inside the commands, after the arguments have been checked.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,10 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated
 
-import h5py
-import numpy as np
 import typer
 
-import cytonym
-from cytonym.data.labels import check_labels
-from cytonym.data.read import open_contents
 from cytonym.errors import CytonymError, DataError, Problem, suggest
-from cytonym.evaluate import scores
-from cytonym.methods import get, registry
-from cytonym.options import parse
-from cytonym.places import check_h5ad, check_model, state_folder
-from cytonym.view.text import json_text, method_page, method_record, methods_table, table, wrap
+from cytonym.places import check_folder, check_h5ad, check_model, state_folder
 
 app = typer.Typer(
     help="Names cells: learns cell types from labelled single-cell data and annotates the rest.",
@@ -65,6 +59,9 @@ def inspect(
     """
     if model and reference:
         raise CytonymError("--model and --reference were both given\n    → give one of them")
+    import cytonym
+    from cytonym.view.text import json_text
+
     page = cytonym.inspect(
         file, model=model, reference=reference, labels=labels, genes=genes, layer=layer
     )
@@ -92,9 +89,13 @@ def fit(
 
     A fit that was killed goes on where it was when the same command is run again.
     """
+    check_model(out, reference)
+    import cytonym
+    from cytonym.methods import get
+    from cytonym.options import parse
+
     recipe = get(method)
     parse(recipe.Options, settings, presets=recipe.presets)
-    check_model(out, reference)
     _talk(quiet)
     with state_folder(out) as state:
         model = cytonym.fit(
@@ -131,6 +132,11 @@ def annotate(
     """
     check_h5ad(out, query)
     _talk(quiet)
+    import numpy as np
+
+    import cytonym
+    from cytonym.view.text import table
+
     annotator = cytonym.load(model)
     calls = annotator.annotate(
         query, genes=genes, layer=layer, batch_size=batch_size, progress=not quiet
@@ -154,6 +160,11 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score predicted labels against known ones."""
+    from cytonym.data.labels import check_labels
+    from cytonym.data.read import open_contents
+    from cytonym.evaluate import scores
+    from cytonym.view.text import json_text
+
     obs = open_contents(file).obs
     unknown = [column for column in dict.fromkeys((truth, key)) if column not in obs]
     if unknown:
@@ -166,7 +177,7 @@ def evaluate(
     labels, problems = check_labels(obs, truth)  # as training reads them: "Unknown" is no label
     if not len(labels.names):
         raise DataError(problems, subject=file.name)
-    known = np.where(labels.codes < 0, None, labels.names.astype(object)[labels.codes])
+    known = [str(labels.names[code]) if code >= 0 else None for code in labels.codes]
     found = scores(known, obs[key], known=_known_labels(file, key))
     print(json_text(found.to_dict()) if as_json else found)
 
@@ -178,6 +189,9 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Which genes decide for each type."""
+    import cytonym
+    from cytonym.view.text import json_text, wrap
+
     annotator = cytonym.load(model)
     genes = annotator.explain(top=top)
     types = {
@@ -200,6 +214,9 @@ def methods(
     as_json: Json = False,
 ) -> None:
     """List the methods, or the options of one."""
+    from cytonym.methods import get, registry
+    from cytonym.view.text import json_text, method_page, method_record, methods_table
+
     if name is not None:
         method = get(name)
         whole = method_record(method, whole=True)
@@ -220,6 +237,7 @@ def demo(
 
     Needs no download: the cells come with scanpy.
     """
+    check_folder(out)
     from cytonym.demo import demo as run
 
     _talk(quiet)
@@ -256,6 +274,8 @@ def _talk(quiet: bool) -> None:
 
 
 def _notes(notes: Sequence[str]) -> None:
+    from cytonym.view.text import wrap
+
     if notes:
         print("\nNotes")
     for note in notes:
@@ -264,6 +284,8 @@ def _notes(notes: Sequence[str]) -> None:
 
 def _known_labels(file: Path, key: str) -> list[str] | None:
     """The labels that the model could give, which annotated files say in ``uns``."""
+    import h5py
+
     if not file.is_file() or not h5py.is_hdf5(file):
         return None
     with h5py.File(file, "r") as content:

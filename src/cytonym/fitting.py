@@ -23,7 +23,7 @@ from cytonym.data.loader import Feed, SourceBlocks
 from cytonym.data.read import open_cells
 from cytonym.errors import DataError
 from cytonym.evaluate.metrics import scores
-from cytonym.evaluate.probe import probe
+from cytonym.evaluate.probe import pick, probe, score
 from cytonym.evaluate.splits import folds, holdout, sample
 from cytonym.methods import Method, get
 from cytonym.options import Options, Settings, parse
@@ -211,31 +211,36 @@ class _Held:
 def _choose(
     method: Method, options: Any, task: _Task, rows: np.ndarray, progress: bool
 ) -> tuple[Any, tuple[Mapping[str, Any], ...]]:
-    """The candidate whose features serve a linear probe best, inside the reference."""
+    """The candidate whose features serve a linear probe best, inside the reference.
+
+    Within one standard error of the best, the first candidate wins.
+    """
     candidates = method.candidates(options)
     if len(candidates) == 1:
         return candidates[0], ()
     rows = rows[sample(task.y[rows], most=PROBED, seed=task.seed)]
     y = np.unique(task.y[rows], return_inverse=True)[1]
     fold = folds(y, n=3, seed=task.seed)
-    seen: dict[tuple[str, ...], Any] = {}
+    seen: dict[str, Any] = {}
+    known: dict[str, np.ndarray] = {}
     tried = []
-    with Watch("choosing", len(candidates), show=progress) as watch:
+    with Watch("choosing", len(candidates), show=progress, unit="input") as watch:
         for place, candidate in enumerate(candidates):
-            x = np.hstack(
-                [
-                    np.concatenate(list(_fitted(chain, task, modality, rows, seen)))
-                    for modality, chain in method.features(candidate).items()
-                ]
-            )
-            tried.append(probe(x, y, fold))
-            watch.epoch(place + 1, {"score": tried[-1]})
+            parts = [
+                _fitted(chain, task, modality, rows, seen)
+                for modality, chain in method.features(candidate).items()
+            ]
+            name = " ".join(key for key, _ in parts)
+            if name not in known:  # a panel of all genes may be the panel of the most variable
+                known[name] = probe(np.hstack([np.concatenate(x.parts) for _, x in parts]), y, fold)
+            tried.append(known[name])
+            watch.epoch(place + 1, {"score": score(y, tried[-1])})
+    best, found = pick(y, tried)
     changed = _differing(candidates)
     facts = tuple(
-        {**{key: getattr(one, key) for key in changed}, "score": round(score, 4)}
-        for one, score in zip(candidates, tried, strict=True)
+        {**{key: getattr(one, key) for key in changed}, "score": round(value, 4)}
+        for one, value in zip(candidates, found, strict=True)
     )
-    best = int(np.argmax(tried))
     log.info("Chose %s", facts[best])
     return candidates[best], facts
 
@@ -245,26 +250,31 @@ def _fitted(
     task: _Task,
     modality: str,
     rows: np.ndarray,
-    seen: dict[tuple[str, ...], Any],
-) -> _Held:
-    """The features after ``chain``; what candidates have in common is computed once."""
-    key: tuple[str, ...] = (modality,)
+    seen: dict[str, _Held],
+) -> tuple[str, _Held]:
+    """The features after ``chain``, and a name for what was learned on the way there.
+
+    What candidates have in common is kept in ``seen``, all but the last transform's output.
+    """
+    key = modality
     blocks: Any = SourceBlocks(task.source, modality, rows)
     for place, transform in enumerate(chain):
-        key = (*key, _settings(transform))
-        if key in seen:
-            blocks = seen[key]
-            continue
-        made = fit_chain((transform,), blocks)
-        blocks = _Held(made.space, list(made))
-        if place < len(chain) - 1:
-            seen[key] = blocks
-    return blocks
+        bound = transform.fit(blocks).bind(blocks.space)
+        key = _name(key, transform)
+        if key not in seen:
+            made = _Held(bound.space, [bound.apply(block) for block in blocks])
+            if place == len(chain) - 1:
+                return key, made
+            seen[key] = made
+        blocks = seen[key]
+    return key, blocks
 
 
-def _settings(transform: Transform) -> str:
-    plain = {k: v for k, v in vars(transform).items() if not isinstance(v, np.ndarray)}
-    return f"{type(transform).__name__} {sorted(plain.items())}"
+def _name(before: str, transform: Transform) -> str:
+    digest = hashlib.sha256(f"{before} {type(transform).__name__}".encode())
+    for name, array in sorted(transform.state().items()):
+        digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _differing(candidates: Any) -> list[str]:

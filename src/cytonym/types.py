@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 import numpy as np
 import torch
@@ -211,9 +211,16 @@ Loss = Callable[[nn.Module, Batch, Clock], dict[str, Tensor]]
 
 @dataclass(frozen=True, slots=True)
 class Optim:
-    """AdamW with linear warm-up and cosine decay, both as shares of the stage."""
+    """How a part follows its loss.
 
-    lr: float
+    ``adamw`` has linear warm-up and cosine decay, both as shares of the stage. ``lbfgs`` solves
+    a convex loss on each batch, in ``iterations`` steps with a line search, from where the batch
+    before it left off; with a batch that holds the whole reference it is exact.
+    """
+
+    lr: float = 1.0
+    solver: Literal["adamw", "lbfgs"] = "adamw"
+    iterations: int = 30
     weight_decay: float = 0.0
     warmup: float = 0.05
     floor: float = 0.01

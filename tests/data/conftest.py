@@ -1,8 +1,10 @@
 """Small files, true to format, written anew for every test."""
 
 import gzip
+import warnings
 from pathlib import Path
 
+import anndata
 import h5py
 import numpy as np
 import pandas as pd
@@ -64,3 +66,20 @@ def write_mtx_folder(folder: Path, counts, names, ids, kinds=None, *, zipped: bo
     with opener(folder / ("matrix.mtx" + (".gz" if zipped else "")), "wb") as stream:
         mmwrite(stream, csc_matrix(counts.T.astype(np.int32)))
     return folder
+
+
+def everything(source) -> np.ndarray:
+    return source.read("rna", np.arange(len(source))).toarray()
+
+
+def saved(adata, folder, kind):
+    """Write as the named kind of file."""
+    path = folder / ("cells.h5ad" if kind == "h5ad" else f"cells.{kind}.zarr")
+    if kind == "h5ad":
+        adata.write_h5ad(path)
+        return path
+    with anndata.settings.override(zarr_write_format=int(kind[-1])), warnings.catch_warnings():
+        # anndata and zarr remark on what is written; reading is what is tested here.
+        warnings.simplefilter("ignore")
+        adata.write_zarr(path)
+    return path

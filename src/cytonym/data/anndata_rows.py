@@ -88,7 +88,7 @@ def _table(group: Any) -> pd.DataFrame:
 def _not_anndata(root: Any) -> Problem:
     keys = ", ".join(sorted(root)[:8]) or "nothing"
     return Problem(
-        f"it holds {keys}, not the obs and var tables of AnnData",
+        f"it holds {keys}, but not obs and var in the form of AnnData 0.7 and later",
         "write it with a current anndata (adata.write_h5ad or adata.write_zarr)",
     )
 

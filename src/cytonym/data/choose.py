@@ -50,6 +50,9 @@ def choose(
             what, remedy = f"there is no layer {layer!r}", suggest(layer, layer_names(contents))
             return {}, [], [Problem(what, remedy)]
         usual = [wanted]
+    if not usual:
+        what = f"there is no X, no raw and no layer 'counts', only {', '.join(contents.places)}"
+        return {}, [], [Problem(what, "name the layer to read (layer=)")]
     chosen, notes, problems = {}, [], []
     for modality in dict.fromkeys(m for w in usual for m in contents.places[w].columns):
         found: dict[str, Finding] = {}
@@ -60,15 +63,16 @@ def choose(
                     break
         best = min(found, key=lambda where: _rank(found[where]))
         finding = found[best]
+        hints = _elsewhere(contents, modality) if layer is None and finding.kind != "counts" else []
         if finding.problem() is not None:
-            problems += [p for f in found.values() if (p := f.problem())]
+            wrong = [p for f in found.values() if (p := f.problem())]
+            problems += [Problem(p.what, "; ".join([p.remedy, *hints])) for p in wrong]
         else:
             chosen[modality] = (contents.places[best], finding)
             notes += [
                 f"{f.where} was passed over: {f.evidence}" for f in found.values() if f.problem()
             ]
-        if finding.kind != "counts" and layer is None:
-            notes += _elsewhere(contents, modality)
+            notes += hints
         if finding.kind == "non-integer counts":
             notes.append(f"{best}: {finding.evidence}; they are used as counts")
         if finding.values == "relative":

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn import metrics
 
 from cytonym.errors import DataError, Problem
 
@@ -173,6 +172,8 @@ def _scored(
     shared: Scores | None = None,
 ) -> Scores:
     """The scores of cells that all have a known label."""
+    from sklearn import metrics  # takes a second to import, which annotating need not wait for
+
     names = [*np.unique(true)]
     extra = [name for name in np.unique(said) if name not in set(names)]
     code = {name: number for number, name in enumerate([*names, *extra])}

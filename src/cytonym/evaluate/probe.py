@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ from sklearn.metrics import accuracy_score, f1_score
 from torch.nn import functional as F
 
 
-def probe(x: np.ndarray, y: np.ndarray, fold: np.ndarray, *, penalty: float = 1.0) -> float:
-    """Mean of accuracy and macro-F1 of out-of-fold predictions.
+def probe(
+    x: np.ndarray, y: np.ndarray, fold: np.ndarray, *, penalty: float = 1.0
+) -> np.ndarray:
+    """Out-of-fold predictions of logistic regression.
 
     All folds are fitted at once: the weights of each are further columns of one product.
 
@@ -28,7 +31,7 @@ def probe(x: np.ndarray, y: np.ndarray, fold: np.ndarray, *, penalty: float = 1.
 
     Returns
     -------
-    Score in [0, 1].
+    ``(cells,)`` int codes.
     """
     values = torch.from_numpy(np.nan_to_num(np.asarray(x, dtype=np.float32), copy=False))
     truth = torch.from_numpy(y)
@@ -57,6 +60,31 @@ def probe(x: np.ndarray, y: np.ndarray, fold: np.ndarray, *, penalty: float = 1.
     step: Any = closure
     optimizer.step(step)
     with torch.no_grad():
-        named = scores().argmax(2).gather(0, places[None, :])[0].numpy()
-    macro = f1_score(y, named, average="macro", labels=np.unique(y), zero_division=0)
+        return scores().argmax(2).gather(0, places[None, :])[0].numpy()
+
+
+def score(y: np.ndarray, named: np.ndarray, *, least: int = 10) -> float:
+    """Mean of accuracy and macro-F1, the latter over types with at least ``least`` cells.
+
+    A type of a few cells moves its F1 by steps too large to choose by.
+    """
+    codes, sizes = np.unique(y, return_counts=True)
+    common = codes[sizes >= min(least, sizes.max())]
+    macro = f1_score(y, named, average="macro", labels=common, zero_division=0)
     return float((accuracy_score(y, named) + macro) / 2)
+
+
+def pick(y: np.ndarray, named: Sequence[np.ndarray]) -> tuple[int, list[float]]:
+    """The first candidate that is within one standard error of the best, and all scores.
+
+    The standard error is that of the paired difference in accuracy, so candidates should come
+    in order of preference.
+    """
+    found = [score(y, one) for one in named]
+    best = int(np.argmax(found))
+    right = named[best] == y
+    for place, one in enumerate(named):
+        error = (right.astype(float) - (one == y)).std() / np.sqrt(len(y))
+        if found[best] - found[place] <= error:
+            return place, found
+    return best, found

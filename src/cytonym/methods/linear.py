@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from cytonym.methods.base import Method, Needs
@@ -22,9 +22,8 @@ class LinearOptions(Options):
 
     genes: PositiveInt | None = Field(3000, description="variable genes; none = all")
     penalty: float = Field(1.0, ge=0, description="L2 penalty, 1/C of scikit-learn")
-    epochs: PositiveInt = Field(40, description="passes over the reference")
-    batch_size: PositiveInt = Field(256, description="cells in a batch")
-    lr: PositiveFloat = Field(3e-3, description="learning rate")
+    iterations: PositiveInt = Field(100, description="steps of the solver (L-BFGS)")
+    batch_size: PositiveInt = Field(8192, description="cells solved at a time")
 
 
 class LinearNet(nn.Module):
@@ -68,11 +67,11 @@ class Linear(Method[LinearOptions]):
             assert isinstance(net, LinearNet)
             fit = classification(net(batch.x["rna"]), batch.y)
             shrink = options.penalty * net.scores.weight.square().sum() / (2 * n_cells)
-            return {"total": fit + shrink, "cross_entropy": fit}
+            return {"total": fit + shrink, "cross_entropy": fit.detach()}
 
-        optim = Optim(options.lr, clip=None)
-        step = Step(loss, lambda net: net, optim)
-        return (Stage("fit", (step,), options.epochs, options.batch_size),)
+        step = Step(loss, lambda net: net, Optim(solver="lbfgs", iterations=options.iterations))
+        average = 0.9 if n_cells > options.batch_size else 0.0
+        return (Stage("fit", (step,), 1, options.batch_size, average=average),)
 
     def predict(self, net: nn.Module, batch: Batch) -> Output:
         """The scores are the embedding too."""

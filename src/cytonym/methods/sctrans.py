@@ -48,7 +48,9 @@ class SCTransOptions(Options):
     smooth_alpha: float | Literal["auto"] = Field(
         "auto", description="share of the projection in the smoothed input, 0 to 1"
     )
-    unit_variance: bool = Field(True, description="divide genes by their standard deviation")
+    unit_variance: bool | Literal["auto"] = Field(
+        "auto", description="divide genes by their standard deviation"
+    )
     log_base: float | None = Field(None, description="base of the logarithm; none = natural")
     sub_vector: PositiveInt = Field(512, description="s, genes in a sub-vector")
     projection: Literal["own", "shared"] = Field(
@@ -65,7 +67,10 @@ class SCTransOptions(Options):
     gene_dropout: float = Field(
         0.2, ge=0, lt=1, description="share of the genes hidden from each training cell"
     )
-    linear_path: bool = Field(True, description="add a linear map of the genes to the scores")
+    linear_path: bool = Field(
+        True, description="a linear map of the genes, solved first, shares in the scores"
+    )
+    penalty: float = Field(1.0, ge=0, description="L2 penalty of the linear path")
     mask: float = Field(0.75, ge=0, lt=1, description="r, share of tokens masked for completion")
     mask_names: float = Field(
         0.25, ge=0, lt=1, description="share of tokens masked while classifying"
@@ -104,6 +109,21 @@ class SCTransOptions(Options):
                 f"{parts * max(round(self.dim / parts), 1)} is near"
             )
         return self
+
+
+SMOOTHINGS = [
+    {"unit_variance": unit, "smooth_k": k, "smooth_alpha": alpha}
+    for unit, k, alpha in [
+        (False, 30, 0.5),
+        (False, 100, 0.5),
+        (False, 30, 0.8),
+        (False, 30, 0.0),
+        (True, 50, 1.0),
+        (True, 30, 1.0),
+    ]
+]
+"""The inputs that ``auto`` compares, the preferred one first. Sorted cells keep detail (small α, many components); labels
+that came from clustering want the components alone, of scaled genes."""
 
 
 # --- the network -------------------------------------------------------------------------------
@@ -324,12 +344,13 @@ class SCTransNet(nn.Module):
         main["tokens"] = Tokens(width, options)
         main["encoder"] = Encoder(options, options.blocks)
         main["names"] = nn.Linear(options.dim, n_types)
-        if options.linear_path:
-            main["linear"] = nn.Linear(width, n_types, bias=False)
-            nn.init.zeros_(main["linear"].weight)
         if options.completion:
             main["decoder"] = Decoder(main["tokens"].count, options)
         self.main = main
+        self.linear = nn.Linear(width, n_types) if options.linear_path else None
+        if self.linear is not None:
+            nn.init.zeros_(self.linear.weight)
+            nn.init.zeros_(self.linear.bias)
         self.light = Light(options) if options.light else None
 
     def look(self, x: Tensor, hide: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -346,15 +367,13 @@ class SCTransNet(nn.Module):
         visible = Visible(shown)
         return *self.main["encoder"](visible.take(tokens), visible), visible
 
-    def name(self, z: Tensor, x: Tensor, shown: Tensor) -> Float[Tensor, "cells types"]:
-        """C(z), plus the linear path over the genes of visible tokens."""
-        scores = self.main["names"](z)
-        if "linear" in self.main:
-            size, width = self.main["tokens"].size, x.shape[1]
-            genes = shown.repeat_interleave(size, dim=1)[:, :width]
-            share = genes.sum(1, keepdim=True) / width
-            scores = scores + self.main["linear"](x * genes) / share.clamp_min(1 / width)
-        return scores
+    def join(self, scores: Tensor, x: Tensor, shown: Tensor) -> Float[Tensor, "cells types"]:
+        """C(z) averaged with the linear path over the genes of visible tokens."""
+        if self.linear is None:
+            return scores
+        size, width = self.main["tokens"].size, x.shape[1]
+        genes = shown.repeat_interleave(size, dim=1)[:, :width]
+        return (scores + self.linear(x * genes)) / 2
 
     def salience(self, before: Tensor, visible: Visible) -> list[Float[Tensor, "cells groups"]]:
         """M of Eq. 4 for each scale: S standardised within the cell, then the threshold θ.
@@ -421,11 +440,10 @@ def main_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
     assert isinstance(net, SCTransNet)
     options, x = net.options, batch.x["rna"]
     hide = random_like(batch.key, x.shape[1], seed=clock.seed) < options.gene_dropout
-    filled, tokens, shown = net.look(x, hide if options.gene_dropout else None)
-    filled = filled / (1 - options.gene_dropout)
+    _, tokens, shown = net.look(x, hide if options.gene_dropout else None)
     visible = build_mask(batch, shown, options.mask_names, clock.seed + 1)
     z, _, before, packed = net.encode(tokens, visible)
-    scores = net.name(z, filled, visible)
+    scores = net.main["names"](z)
     parts = {}
     if options.classification == "bce":
         parts["classification"] = classification_bce(scores, batch.y)
@@ -448,7 +466,7 @@ def main_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
     if options.mutual and net.light is not None:
         salience = [m.detach() for m in net.salience(before, packed)]
         student, _, _ = net.light.encoder(packed.take(tokens.detach()), packed, salience)
-        told = net.name(student, filled, visible).detach()
+        told = net.main["names"](student).detach()
         parts["mutual"] = distillation(scores, told)
         total = total + parts["mutual"]
     return {"total": total, **parts}
@@ -464,19 +482,28 @@ def light_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
     assert net.light is not None
     options = net.options
     with torch.no_grad():
-        filled, tokens, shown = net.look(batch.x["rna"])
+        _, tokens, shown = net.look(batch.x["rna"])
         visible = build_mask(batch, shown, options.mask_names, clock.seed + 1)
         z, _, before, packed = net.encode(tokens, visible)
-        teacher = net.name(z, filled, visible)
+        teacher = net.main["names"](z)
     salience = net.salience(before, packed)
     student, _, _ = net.light.encoder(packed.take(tokens), packed, salience)
-    kl = distillation(net.name(student, filled, visible), teacher)
+    kl = distillation(net.main["names"](student), teacher)
     total, parts = kl, {"distillation": kl}
     if options.salient_share is not None:
         share = torch.stack([m.mean() for m in salience]).mean()
         parts["salient_share"] = share.detach()
         total = total + (share - options.salient_share).square()
     return {"total": total, **parts}
+
+
+def linear_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+    """Cross-entropy of the linear path, with the penalty of logistic regression (convex)."""
+    assert isinstance(net, SCTransNet)
+    assert net.linear is not None
+    fit = classification(net.linear(observed(batch.x["rna"])[0]), batch.y)
+    shrink = net.options.penalty * net.linear.weight.square().sum() / (2 * len(batch))
+    return {"total": fit + shrink, "linear": fit.detach()}
 
 
 # --- the record --------------------------------------------------------------------------------
@@ -497,43 +524,39 @@ class SCTrans(Method[SCTransOptions]):
             "smooth_alpha": 0.0,
             "unit_variance": False,
             "projection": "shared",
-            "sub_vector": 64,
+            "sub_vector": 128,
             "scales": (1, 2, 4),
-            "dim": 96,
-            "heads": 2,
+            "dim": 48,
             "decoder_blocks": 2,
             "gene_dropout": 0.0,
             "linear_path": False,
             "completion": 1.0,
             "contrast": 1.0,
-            "lr": 5e-4,
             "average": 0.0,
-            "epochs": 15,
         }
     }
 
     def candidates(self, options: SCTransOptions) -> Sequence[SCTransOptions]:
-        """Panels × smoothings, where they are ``auto``."""
+        """Panels × ways to smooth, where they are ``auto``; see ``SMOOTHINGS``."""
         panels = [3000, "all"] if options.genes == "auto" else [options.genes]
-        alphas = [0.0, 0.5, 1.0] if options.smooth_alpha == "auto" else [options.smooth_alpha]
-        sizes = [30, 50, 100] if options.smooth_k == "auto" else [options.smooth_k]
-        return [
-            options.but(genes=genes, smooth_alpha=alpha, smooth_k=k)
-            for genes in panels
-            for alpha in alphas
-            for k in (sizes if alpha else sizes[:1])
-        ]
+        asked = {
+            name: value
+            for name, value in options.model_dump().items()
+            if name in SMOOTHINGS[0] and value != "auto"
+        }
+        ways = list({tuple({**way, **asked}.items()): None for way in SMOOTHINGS})
+        return [options.but(genes=genes, **dict(way)) for genes in panels for way in ways]
 
     def features(self, options: SCTransOptions) -> Mapping[str, tuple[Transform, ...]]:
         """log1p CP10k of the panel, scaled, smoothed by its first components."""
-        assert not {options.genes, options.smooth_k, options.smooth_alpha} & {"auto"}
+        assert "auto" not in (options.genes, options.smooth_k, options.unit_variance)
         panel = Panel(
             None if options.genes == "all" else int(options.genes),
             order=options.order,
             keep=options.markers,
             seed=options.seed,
         )
-        scale = Scale(unit=options.unit_variance)
+        scale = Scale(unit=bool(options.unit_variance))
         smooth = Smooth(int(options.smooth_k), float(options.smooth_alpha), seed=options.seed)
         return {"rna": (Depth(), Log1p(options.log_base), panel, scale, smooth)}
 
@@ -544,25 +567,27 @@ class SCTrans(Method[SCTransOptions]):
         return SCTransNet(widths["rna"], n_types, options)
 
     def stages(self, options: SCTransOptions, n_cells: int) -> Sequence[Stage]:
-        """One joint stage (Eq. 9): a step for E, C and D, and one for E_S."""
+        """The linear path, then one joint stage (Eq. 9): a step for E, C and D, one for E_S."""
         epochs = options.epochs
-        if epochs == "auto":  # about 300 optimiser steps, more on large references
+        if epochs == "auto":  # about 250 optimiser steps, more on large references
             steps = max(-(-n_cells // options.batch_size), 1)
-            epochs = min(max(300 // steps, 10), 60)
-        optim = Optim(options.lr, options.weight_decay)
+            epochs = min(max(250 // steps, 8), 40)
+        optim = Optim(options.lr, weight_decay=options.weight_decay)
         steps = [Step(main_loss, lambda net: net.main, optim)]
         if options.light:
             steps.append(Step(light_loss, lambda net: net.light, optim))
-        return (
-            Stage(
-                "joint",
-                tuple(steps),
-                epochs,
-                options.batch_size,
-                patience=options.patience,
-                average=options.average,
-            ),
+        joint = Stage(
+            "joint",
+            tuple(steps),
+            epochs,
+            options.batch_size,
+            patience=options.patience,
+            average=options.average,
         )
+        if not options.linear_path:
+            return (joint,)
+        solve = Step(linear_loss, lambda net: net.linear, Optim(solver="lbfgs"))
+        return (Stage("linear", (solve,), 1, 8192, average=0.9 if n_cells > 8192 else 0.0), joint)
 
     def predict(self, net: nn.Module, batch: Batch) -> Output:
         """Reads the whole cell, or with ``keep`` < 1 its salient sub-vectors in a second pass."""
@@ -571,7 +596,7 @@ class SCTrans(Method[SCTransOptions]):
         if net.options.keep < 1 and net.light is not None:
             shown = net.select(tokens, shown, net.options.keep)
         z, *_ = net.encode(tokens, shown)
-        return Output(z, net.name(z, x, shown))
+        return Output(z, net.join(net.main["names"](z), x, shown))
 
     def salience(self, net: nn.Module, batch: Batch) -> Salience:
         """Genes: gradient of the type's score times the value; tokens: M of Eq. 4."""
@@ -580,7 +605,7 @@ class SCTrans(Method[SCTransOptions]):
             x = batch.x["rna"].detach().clone().requires_grad_(True)
             filled, tokens, shown = net.look(x)
             z, _, before, visible = net.encode(tokens, shown)
-            scores = net.name(z, filled, shown)
+            scores = net.join(net.main["names"](z), filled, shown)
             own = torch.where(batch.y >= 0, batch.y, scores.argmax(1))
             score = scores.gather(1, own[:, None]).sum()
             (slope,) = torch.autograd.grad(score, x)

@@ -44,12 +44,12 @@ class Depth:
         return Bound(space, apply)
 
     def state(self) -> dict[str, np.ndarray]:
-        """The reference's profile."""
-        return {"profile": self.profile}
+        """The reference's profile, and the target."""
+        return {"profile": self.profile, "target": np.array(self.target)}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> Self:
-        """Take the profile back."""
-        self.profile = state["profile"]
+        """Take both back."""
+        self.profile, self.target = state["profile"], float(state["target"])
         return self
 
 

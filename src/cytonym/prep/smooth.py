@@ -63,12 +63,12 @@ class Smooth:
         return Bound(FeatureSpace(space.modality, space.names, np.ones_like(seen)), apply)
 
     def state(self) -> dict[str, np.ndarray]:
-        """The axes."""
-        return {"axes": self.axes}
+        """The axes, and α."""
+        return {"axes": self.axes, "alpha": np.array(self.alpha)}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> Self:
-        """Take the axes back."""
-        self.axes = state["axes"]
+        """Take both back."""
+        self.axes, self.alpha = state["axes"], float(state["alpha"])
         return self
 
 

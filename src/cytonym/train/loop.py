@@ -76,7 +76,7 @@ class _Running:
 
     step: Step
     taught: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer | None
     part: list[nn.Parameter]
 
 
@@ -164,15 +164,7 @@ class _StageRun:
 
     def _ready(self, step: Step) -> _Running:
         part = [parameter for parameter in step.part(self.net).parameters()]
-        decayed = [p for p in part if p.ndim > 1]
-        plain = [p for p in part if p.ndim <= 1]
-        groups = [
-            {"params": decayed, "weight_decay": step.optim.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(
-            [group for group in groups if group["params"]], lr=step.optim.lr, fused=True
-        )
+        optimizer = _adamw(part, step.optim) if step.optim.solver == "adamw" else None
         with _only(self.net, part):
             taught = self.accelerator.prepare_model(_Taught(self.net, step))
         return _Running(step, taught, optimizer, part)
@@ -230,25 +222,70 @@ class _StageRun:
     ) -> None:
         """One optimiser step; gradients reach the step's part and nothing else."""
         with _only(self.net, running.part):
-            with self.accelerator.autocast():
-                losses = running.taught(batch, clock)
-            if not torch.isfinite(losses["total"]):
-                parts = ", ".join(f"{name} {value.item():.3g}" for name, value in losses.items())
-                raise TrainingError(
-                    f"The loss is not finite in stage {clock.stage!r}, epoch {clock.epoch + 1}, "
-                    f"batch {number + 1} ({parts}). Lower the learning rate, or run "
-                    "`cytonym inspect` on the reference."
-                )
-            running.optimizer.zero_grad(set_to_none=True)
-            self.accelerator.backward(losses["total"])
+            if running.optimizer is None:
+                losses = self._solve(running, batch, clock, number)
+            else:
+                losses = self._descend(running, running.optimizer, batch, clock, number)
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0.0) + value.item()
+
+    def _slope(
+        self, running: _Running, batch: Batch, clock: Clock, number: int
+    ) -> dict[str, Tensor]:
+        """The losses, with their gradients left in the part."""
+        with self.accelerator.autocast():
+            losses = running.taught(batch, clock)
+        if not torch.isfinite(losses["total"]):
+            parts = ", ".join(f"{name} {value.item():.3g}" for name, value in losses.items())
+            raise TrainingError(
+                f"The loss is not finite in stage {clock.stage!r}, epoch {clock.epoch + 1}, "
+                f"batch {number + 1} ({parts}). Lower the learning rate, or run "
+                "`cytonym inspect` on the reference."
+            )
+        for parameter in running.part:
+            parameter.grad = None
+        self.accelerator.backward(losses["total"])
+        return losses
+
+    def _descend(
+        self,
+        running: _Running,
+        optimizer: torch.optim.Optimizer,
+        batch: Batch,
+        clock: Clock,
+        number: int,
+    ) -> dict[str, Tensor]:
+        losses = self._slope(running, batch, clock, number)
         optim = running.step.optim
         if optim.clip is not None:
             nn.utils.clip_grad_norm_(running.part, optim.clip)
-        for group in running.optimizer.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = learning_rate(optim, clock.progress)
-        running.optimizer.step()
-        for name, value in losses.items():
-            sums[name] = sums.get(name, 0.0) + value.item()
+        optimizer.step()
+        return losses
+
+    def _solve(
+        self, running: _Running, batch: Batch, clock: Clock, number: int
+    ) -> dict[str, Tensor]:
+        """L-BFGS on one batch; every process follows the mean loss, so all take the same path."""
+        optim = running.step.optim
+        solver = torch.optim.LBFGS(
+            running.part,
+            lr=optim.lr,
+            max_iter=optim.iterations,
+            history_size=10,
+            line_search_fn="strong_wolfe",
+        )
+        last: dict[str, Tensor] = {}
+
+        def closure() -> float:
+            last.update(self._slope(running, batch, clock, number))
+            total = self.accelerator.reduce(last["total"].detach(), "mean")
+            assert isinstance(total, Tensor)
+            return total.item()
+
+        solver.step(closure)
+        return last
 
     def _gather(self, tensor: Tensor) -> Tensor:
         from torch.distributed.nn.functional import all_gather
@@ -280,7 +317,8 @@ class _StageRun:
     def _snapshot(self, fingerprint: str) -> Snapshot:
         tensors = prefixed("net", self.net.state_dict())
         for place, running in enumerate(self.running):
-            tensors |= prefixed(f"optim{place}", optimizer_tensors(running.optimizer))
+            if running.optimizer is not None:
+                tensors |= prefixed(f"optim{place}", optimizer_tensors(running.optimizer))
         tensors |= prefixed("average", self.average or {}) | prefixed("best", self.best or {})
         tensors = {name: value.clone() for name, value in tensors.items()}
         facts = {
@@ -300,12 +338,22 @@ class _StageRun:
         tensors = {name: value.to(device) for name, value in snapshot.tensors.items()}
         self.net.load_state_dict(under("net", tensors))
         for place, running in enumerate(self.running):
-            restore_optimizer(running.optimizer, under(f"optim{place}", tensors))
+            if running.optimizer is not None:
+                restore_optimizer(running.optimizer, under(f"optim{place}", tensors))
         self.average = under("average", tensors) or self.average
         self.best = under("best", tensors) or None
         self.epoch = snapshot.facts["epoch"]
         self.best_score = snapshot.facts["best_score"]
         self.best_epoch = snapshot.facts["best_epoch"]
+
+
+def _adamw(part: Sequence[nn.Parameter], optim: Optim) -> torch.optim.AdamW:
+    """Weight decay on matrices only."""
+    groups = [
+        {"params": [p for p in part if p.ndim > 1], "weight_decay": optim.weight_decay},
+        {"params": [p for p in part if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([one for one in groups if one["params"]], lr=optim.lr, fused=True)
 
 
 def learning_rate(optim: Optim, progress: float) -> float:

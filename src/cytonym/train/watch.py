@@ -16,9 +16,9 @@ class Watch:
     Use as a context manager; :meth:`epoch` is called by the loop.
     """
 
-    def __init__(self, title: str, epochs: int, *, show: bool) -> None:
+    def __init__(self, title: str, epochs: int, *, show: bool, unit: str = "epoch") -> None:
         self.bar = tqdm(
-            total=epochs, desc=title, unit="epoch", disable=not show, file=sys.stderr, leave=False
+            total=epochs, desc=title, unit=unit, disable=not show, file=sys.stderr, leave=False
         )
 
     def __enter__(self) -> Self:
