@@ -98,7 +98,7 @@ class Annotator:
             labels=np.array(self.label_names)[best],
             confidence=probabilities.max(1),
             probabilities=pd.DataFrame(
-                probabilities, index=feed.source.cells, columns=self.label_names
+                probabilities, index=feed.source.cells, columns=pd.Index(self.label_names)
             ),
             embedding=embedding,
             coverage=coverage,

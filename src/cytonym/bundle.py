@@ -143,7 +143,9 @@ def _digest(manifest: Mapping[str, Any]) -> str:
 
 
 def _weights_bytes(weights: Mapping[str, Tensor]) -> bytes:
-    return save_tensors({name: value.detach().cpu().contiguous() for name, value in weights.items()})
+    return save_tensors(
+        {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    )
 
 
 def _array_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:

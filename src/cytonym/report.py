@@ -42,7 +42,7 @@ class FitReport:
     def table(self) -> pd.DataFrame:
         """The held-out comparison, a row a method."""
         if not self.held_out:
-            return pd.DataFrame(columns=["accuracy", "balanced_accuracy", "macro_f1"])
+            return pd.DataFrame(columns=pd.Index(["accuracy", "balanced_accuracy", "macro_f1"]))
         return pd.DataFrame(self.held_out).set_index("method")
 
     def __str__(self) -> str:
@@ -64,9 +64,8 @@ class FitReport:
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Self:
         """Back from :meth:`to_dict`; a key that it does not know is an error."""
-        return cls(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in facts.items()
-            }
-        )
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in facts.items()
+        }
+        return cls(**plain)

@@ -54,8 +54,15 @@ class CellSource(Protocol):
     (counts known only up to a factor per cell: a logarithm that was undone).
     """
 
-    spaces: Mapping[str, FeatureSpace]
-    values: Mapping[str, str]
+    @property
+    def spaces(self) -> Mapping[str, FeatureSpace]:
+        """The features of each modality, in column order."""
+        ...
+
+    @property
+    def values(self) -> Mapping[str, str]:
+        """What the rows of each modality are."""
+        ...
 
     @property
     def cells(self) -> np.ndarray:
@@ -74,7 +81,10 @@ class CellSource(Protocol):
 class Blocks(Protocol):
     """One modality as a stream of blocks that can be walked more than once."""
 
-    space: FeatureSpace
+    @property
+    def space(self) -> FeatureSpace:
+        """The columns."""
+        ...
 
     def __len__(self) -> int:
         """The number of cells (rows of all blocks together)."""

@@ -30,6 +30,7 @@ TINY: Mapping[str, Mapping[str, Any]] = {
         "genes": 100,  # no multiple of sub_vector: the last token is filled up
         "smooth_alpha": 0.0,
         "smooth_k": 8,
+        "unit_variance": False,
         "sub_vector": 16,
         "dim": 16,
         "heads": 1,
@@ -87,7 +88,7 @@ class Kit:
             raise _Captured(net, stages, feed)
 
         with (
-            mock.patch("cytonym.fitting.train", caught),
+            mock.patch("cytonym.fitting.run.train", caught),
             pytest.raises(_Captured) as found,
         ):
             self.fit(seed=seed)

@@ -5,6 +5,7 @@ python worker.py resumed METHOD FOLDER         goes on, fits again from nothing,
 python worker.py share FOLDER METHOD...        trains; the first process saves the weights
 """
 
+import functools
 import importlib.util
 import os
 import signal
@@ -22,6 +23,7 @@ sys.modules["kits"] = kits
 spec.loader.exec_module(kits)
 
 
+say = functools.partial(print, flush=True)
 SHORT = {"epochs": 4}
 
 
@@ -42,12 +44,12 @@ def killed(method: str, folder: str, epochs: str) -> None:
 def resumed(method: str, folder: str) -> None:
     kit = kits.kit_of(method)
     before = {p.name: p.stat().st_mtime_ns for p in Path(folder).glob("*.safetensors")}
-    print("found", *sorted(before))
+    say("found", *sorted(before))
     one = kit.fit(state=folder, options=SHORT)
     other = kit.fit(options=SHORT)
     mine, theirs = one.net.state_dict(), other.net.state_dict()
-    print("differing", [name for name in mine if not torch.equal(mine[name], theirs[name])])
-    print("history", one.report.history == other.report.history)
+    say("differing", [name for name in mine if not torch.equal(mine[name], theirs[name])])
+    say("history", one.report.history == other.report.history)
 
 
 def share(folder: str, *names: str) -> None:
@@ -56,7 +58,7 @@ def share(folder: str, *names: str) -> None:
         if int(os.environ.get("RANK", "0")) == 0:
             save_file(found, Path(folder) / f"{name}.safetensors")
     if torch.distributed.is_initialized():
-        print("processes", torch.distributed.get_world_size())
+        say("processes", torch.distributed.get_world_size())
         torch.distributed.destroy_process_group()
 
 

@@ -22,7 +22,7 @@ def test_a_state_given_back_to_a_new_chain_gives_the_same_features_bit_for_bit(c
     first, second = chain(), chain()
     fit_chain(first, held(counts))
     state = chain_state(first)
-    assert sorted(state) == ["0.profile", "2.index", "3.mean", "3.spread", "4.axes"]
+    assert {"0.profile", "2.index", "3.mean", "3.spread", "4.axes"} <= state.keys()
     restore_chain(second, state)
     wanted, found = (bind_chain(one, held.space(80)).apply(counts) for one in (first, second))
     np.testing.assert_array_equal(found, wanted)

@@ -37,9 +37,7 @@ def test_the_dispersion_equals_scanpy_s_seurat_flavour_to_4_digits(logged, held,
     known = np.isfinite(theirs["dispersions_norm"])
     assert known.sum() == 79
     assert ours[~known].tolist() == [-np.inf]
-    np.testing.assert_allclose(
-        ours[known], theirs["dispersions_norm"][known], rtol=1e-4, atol=1e-4
-    )
+    np.testing.assert_allclose(ours[known], theirs["dispersions_norm"][known], rtol=1e-4, atol=1e-4)
 
 
 def test_the_25_most_variable_genes_are_scanpy_s(logged, held, theirs):

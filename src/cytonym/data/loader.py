@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix, issparse
+from scipy.sparse import csr_matrix
 
 from cytonym.types import Batch, Bound, CellSource, FeatureSpace, Matrix, Stage
 
@@ -168,7 +168,8 @@ def shuffled(
     window: int = WINDOW,
 ) -> np.ndarray:
     """An order that a file can be read in: chunks of neighbours are shuffled, then the rows of
-    every ``window`` among themselves."""
+    every ``window`` among themselves.
+    """
     rows = np.sort(rows)
     starts = rng.permutation(np.arange(0, len(rows), chunk))
     order = np.concatenate([rows[start : start + chunk] for start in starts])
@@ -178,5 +179,5 @@ def shuffled(
 
 
 def _dense(block: Matrix) -> np.ndarray:
-    dense = block.toarray() if issparse(block) else block
+    dense = block if isinstance(block, np.ndarray) else block.toarray()
     return np.ascontiguousarray(dense, dtype=np.float32)

@@ -11,9 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from torch.nn import functional as F
 
 
-def probe(
-    x: np.ndarray, y: np.ndarray, fold: np.ndarray, *, penalty: float = 1.0
-) -> np.ndarray:
+def probe(x: np.ndarray, y: np.ndarray, fold: np.ndarray, *, penalty: float = 1.0) -> np.ndarray:
     """Out-of-fold predictions of logistic regression.
 
     All folds are fitted at once: the weights of each are further columns of one product.
@@ -70,7 +68,7 @@ def score(y: np.ndarray, named: np.ndarray, *, least: int = 10) -> float:
     """
     codes, sizes = np.unique(y, return_counts=True)
     common = codes[sizes >= min(least, sizes.max())]
-    macro = f1_score(y, named, average="macro", labels=common, zero_division=0)
+    macro = f1_score(y, named, average="macro", labels=common, zero_division=0.0)
     return float((accuracy_score(y, named) + macro) / 2)
 
 

@@ -16,7 +16,8 @@ __all__ = ["Completes", "Explains", "Method", "Needs", "get", "registry"]
 @cache
 def registry() -> dict[str, Method]:
     """Every method by name: the classes in this folder, then those that other packages offer
-    under the entry point group ``cytonym.methods``."""
+    under the entry point group ``cytonym.methods``.
+    """
     for module in pkgutil.iter_modules(__path__):
         import_module(f"{__name__}.{module.name}")
     classes = [kind for kind in Method.__subclasses__() if kind.__module__.startswith(__name__)]

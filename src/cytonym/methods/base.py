@@ -72,7 +72,8 @@ class Explains(Protocol):
 
     def salience(self, net: nn.Module, batch: Batch) -> Salience:
         """Shares of the score of each cell's type: that of ``batch.y`` where given, else the
-        predicted one."""
+        predicted one.
+        """
         ...
 
 

@@ -53,15 +53,14 @@ class Linear(Method[LinearOptions]):
         """Centred, so that a gene which was not measured counts as the reference's mean."""
         return {"rna": (Depth(), Log1p(), Panel(options.genes), Scale(unit=False, clip=None))}
 
-    def build(
-        self, widths: Mapping[str, int], n_types: int, options: LinearOptions
-    ) -> LinearNet:
+    def build(self, widths: Mapping[str, int], n_types: int, options: LinearOptions) -> LinearNet:
         """One linear map."""
         return LinearNet(widths["rna"], n_types)
 
     def stages(self, options: LinearOptions, n_cells: int) -> Sequence[Stage]:
         """One stage, one step: cross-entropy with the penalty of scikit-learn's LogisticRegression,
-        ``penalty · ‖W‖² / 2n``."""
+        ``penalty · ‖W‖² / 2n``.
+        """
 
         def loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
             assert isinstance(net, LinearNet)

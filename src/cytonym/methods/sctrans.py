@@ -11,7 +11,7 @@ s·c genes), Ψ visible and Ω masked positions, M coefficients of salience, z p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -20,6 +20,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cytonym.errors import OptionError
 from cytonym.methods.base import Method, Needs
 from cytonym.nn.blocks import Block, feed_forward, observed, random_like
 from cytonym.nn.losses import (
@@ -122,8 +123,8 @@ SMOOTHINGS = [
         (True, 30, 1.0),
     ]
 ]
-"""The inputs that ``auto`` compares, the preferred one first. Sorted cells keep detail (small α, many components); labels
-that came from clustering want the components alone, of scaled genes."""
+"""The inputs that ``auto`` compares, the preferred one first. Labels from sorting want detail
+(small α, many components); labels from clustering want the components alone, of scaled genes."""
 
 
 # --- the network -------------------------------------------------------------------------------
@@ -210,7 +211,7 @@ class MultiScale(nn.Module):
         self.out = nn.Linear(dim, dim)
 
     def grouped(self, grid: Tensor, c: int) -> Float[Tensor, "cells groups wide"]:
-        """c neighbouring positions side by side: I(X, i) of Eq. 1."""
+        """C neighbouring positions side by side: I(X, i) of Eq. 1."""
         return F.pad(grid, (0, 0, 0, -grid.shape[1] % c)).unflatten(1, (-1, c)).flatten(2)
 
     def _split(self, rows: Tensor) -> Float[Tensor, "cells heads rows channels"]:
@@ -296,7 +297,11 @@ class Encoder(nn.Module):
             before = tokens
             tokens = block(tokens, visible, weights)
             pooled.append(visible.mean(tokens))
-        return self.norm(self.join(torch.cat(pooled, 1) if self.concat else pooled[-1])), tokens, before
+        return (
+            self.norm(self.join(torch.cat(pooled, 1) if self.concat else pooled[-1])),
+            tokens,
+            before,
+        )
 
 
 class Decoder(nn.Module):
@@ -309,7 +314,9 @@ class Decoder(nn.Module):
         self.blank = nn.Parameter(torch.zeros(width))
         self.position = nn.Parameter(torch.randn(count, width) * 0.02)
         heads = max(h for h in (4, 2, 1) if width % h == 0)
-        self.blocks = nn.ModuleList(Block(width, heads=heads) for _ in range(options.decoder_blocks))
+        self.blocks = nn.ModuleList(
+            Block(width, heads=heads) for _ in range(options.decoder_blocks)
+        )
         self.norm = nn.LayerNorm(width)
         own = count if options.projection == "own" else 1
         self.weight = nn.Parameter(torch.randn(own, width, options.sub_vector) * width**-0.5)
@@ -334,19 +341,24 @@ class Light(nn.Module):
         self.threshold = nn.Parameter(torch.zeros(len(options.scales)))
 
 
+class Main(nn.Module):
+    """E with its tokens, C (``names``) and D: the part of the first three lines of Eq. 9."""
+
+    def __init__(self, width: int, n_types: int, options: SCTransOptions) -> None:
+        super().__init__()
+        self.tokens = Tokens(width, options)
+        self.encoder = Encoder(options, options.blocks)
+        self.names = nn.Linear(options.dim, n_types)
+        self.decoder = Decoder(self.tokens.count, options) if options.completion else None
+
+
 class SCTransNet(nn.Module):
-    """E, C and D (``main``, trained by Eq. 9's first three lines) and E_S (``light``)."""
+    """``main`` (E, C, D), ``light`` (E_S and θ) and ``linear`` (the linear path)."""
 
     def __init__(self, width: int, n_types: int, options: SCTransOptions) -> None:
         super().__init__()
         self.options = options
-        main = nn.ModuleDict()
-        main["tokens"] = Tokens(width, options)
-        main["encoder"] = Encoder(options, options.blocks)
-        main["names"] = nn.Linear(options.dim, n_types)
-        if options.completion:
-            main["decoder"] = Decoder(main["tokens"].count, options)
-        self.main = main
+        self.main = Main(width, n_types, options)
         self.linear = nn.Linear(width, n_types) if options.linear_path else None
         if self.linear is not None:
             nn.init.zeros_(self.linear.weight)
@@ -359,19 +371,19 @@ class SCTransNet(nn.Module):
         if hide is not None:
             seen = seen & ~hide
             x = torch.where(seen, x, 0.0)
-        tokens, shown = self.main["tokens"](x, seen)
+        tokens, shown = self.main.tokens(x, seen)
         return x, tokens, shown
 
     def encode(self, tokens: Tensor, shown: Tensor) -> tuple[Tensor, Tensor, Tensor, Visible]:
         """z, tokens after and before E's last block, and what was visible."""
         visible = Visible(shown)
-        return *self.main["encoder"](visible.take(tokens), visible), visible
+        return *self.main.encoder(visible.take(tokens), visible), visible
 
     def join(self, scores: Tensor, x: Tensor, shown: Tensor) -> Float[Tensor, "cells types"]:
         """C(z) averaged with the linear path over the genes of visible tokens."""
         if self.linear is None:
             return scores
-        size, width = self.main["tokens"].size, x.shape[1]
+        size, width = self.main.tokens.size, x.shape[1]
         genes = shown.repeat_interleave(size, dim=1)[:, :width]
         return (scores + self.linear(x * genes)) / 2
 
@@ -381,7 +393,8 @@ class SCTransNet(nn.Module):
         Nothing flows back into E; θ alone learns here.
         """
         assert self.light is not None
-        block = self.main["encoder"].blocks[-1]
+        block = self.main.encoder.blocks[-1]
+        assert isinstance(block, EncoderBlock)
         with torch.no_grad():
             scores = block.attention.scores(block.before(before), visible)
         out = []
@@ -393,7 +406,7 @@ class SCTransNet(nn.Module):
 
     def by_token(self, salience: Sequence[Tensor]) -> Float[Tensor, "cells tokens"]:
         """Coefficients of all scales, averaged onto the base positions."""
-        count = self.main["tokens"].count
+        count = self.main.tokens.count
         spread = [
             m.repeat_interleave(c, dim=1)[:, :count]
             for m, c in zip(salience, self.options.scales, strict=True)
@@ -409,7 +422,9 @@ class SCTransNet(nn.Module):
         return shown & torch.zeros_like(shown).scatter(1, best, True)
 
 
-def build_mask(batch: Batch, shown: Tensor, share: float, seed: int) -> Bool[Tensor, "cells tokens"]:
+def build_mask(
+    batch: Batch, shown: Tensor, share: float, seed: int
+) -> Bool[Tensor, "cells tokens"]:
     """Ψ: of the tokens that can be shown, all but a random share Ω."""
     if share == 0:
         return shown
@@ -427,9 +442,10 @@ def completion_loss(
 ) -> Float[Tensor, ""]:
     """Eq. 3: squared error of the masked sub-vectors, mean over their measured genes."""
     _, after, _, packed = net.encode(tokens, visible)
-    predicted = net.main["decoder"](after, packed)
+    assert net.main.decoder is not None
+    predicted = net.main.decoder(after, packed)
     truth, seen = observed(x)
-    cut = net.main["tokens"].cut
+    cut = net.main.tokens.cut
     wanted = cut(seen.to(truth.dtype)) * (shown & ~visible).unsqueeze(2)
     error = (predicted.float() - cut(truth)).square() * wanted
     return error.sum() / wanted.sum().clamp_min(1)
@@ -443,14 +459,12 @@ def main_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
     _, tokens, shown = net.look(x, hide if options.gene_dropout else None)
     visible = build_mask(batch, shown, options.mask_names, clock.seed + 1)
     z, _, before, packed = net.encode(tokens, visible)
-    scores = net.main["names"](z)
+    scores = net.main.names(z)
     parts = {}
     if options.classification == "bce":
         parts["classification"] = classification_bce(scores, batch.y)
     else:
-        parts["classification"] = classification(
-            scores, batch.y, smoothing=options.label_smoothing
-        )
+        parts["classification"] = classification(scores, batch.y, smoothing=options.label_smoothing)
     total = parts["classification"]
     if options.contrast:
         form = supervised_contrast if options.contrast_form == "supcon" else contrast_eq8
@@ -466,7 +480,7 @@ def main_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
     if options.mutual and net.light is not None:
         salience = [m.detach() for m in net.salience(before, packed)]
         student, _, _ = net.light.encoder(packed.take(tokens.detach()), packed, salience)
-        told = net.main["names"](student).detach()
+        told = net.main.names(student).detach()
         parts["mutual"] = distillation(scores, told)
         total = total + parts["mutual"]
     return {"total": total, **parts}
@@ -485,10 +499,10 @@ def light_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         _, tokens, shown = net.look(batch.x["rna"])
         visible = build_mask(batch, shown, options.mask_names, clock.seed + 1)
         z, _, before, packed = net.encode(tokens, visible)
-        teacher = net.main["names"](z)
+        teacher = net.main.names(z)
     salience = net.salience(before, packed)
     student, _, _ = net.light.encoder(packed.take(tokens), packed, salience)
-    kl = distillation(net.main["names"](student), teacher)
+    kl = distillation(net.main.names(student), teacher)
     total, parts = kl, {"distillation": kl}
     if options.salient_share is not None:
         share = torch.stack([m.mean() for m in salience]).mean()
@@ -504,6 +518,10 @@ def linear_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]
     fit = classification(net.linear(observed(batch.x["rna"])[0]), batch.y)
     shrink = net.options.penalty * net.linear.weight.square().sum() / (2 * len(batch))
     return {"total": fit + shrink, "linear": fit.detach()}
+
+
+def _part(name: str) -> Callable[[nn.Module], nn.Module]:
+    return lambda net: net.get_submodule(name)
 
 
 # --- the record --------------------------------------------------------------------------------
@@ -560,9 +578,7 @@ class SCTrans(Method[SCTransOptions]):
         smooth = Smooth(int(options.smooth_k), float(options.smooth_alpha), seed=options.seed)
         return {"rna": (Depth(), Log1p(options.log_base), panel, scale, smooth)}
 
-    def build(
-        self, widths: Mapping[str, int], n_types: int, options: SCTransOptions
-    ) -> SCTransNet:
+    def build(self, widths: Mapping[str, int], n_types: int, options: SCTransOptions) -> SCTransNet:
         """E, C, D and E_S."""
         return SCTransNet(widths["rna"], n_types, options)
 
@@ -573,9 +589,9 @@ class SCTrans(Method[SCTransOptions]):
             steps = max(-(-n_cells // options.batch_size), 1)
             epochs = min(max(250 // steps, 8), 40)
         optim = Optim(options.lr, weight_decay=options.weight_decay)
-        steps = [Step(main_loss, lambda net: net.main, optim)]
+        steps = [Step(main_loss, _part("main"), optim)]
         if options.light:
-            steps.append(Step(light_loss, lambda net: net.light, optim))
+            steps.append(Step(light_loss, _part("light"), optim))
         joint = Stage(
             "joint",
             tuple(steps),
@@ -586,7 +602,7 @@ class SCTrans(Method[SCTransOptions]):
         )
         if not options.linear_path:
             return (joint,)
-        solve = Step(linear_loss, lambda net: net.linear, Optim(solver="lbfgs"))
+        solve = Step(linear_loss, _part("linear"), Optim(solver="lbfgs"))
         return (Stage("linear", (solve,), 1, 8192, average=0.9 if n_cells > 8192 else 0.0), joint)
 
     def predict(self, net: nn.Module, batch: Batch) -> Output:
@@ -596,7 +612,7 @@ class SCTrans(Method[SCTransOptions]):
         if net.options.keep < 1 and net.light is not None:
             shown = net.select(tokens, shown, net.options.keep)
         z, *_ = net.encode(tokens, shown)
-        return Output(z, net.join(net.main["names"](z), x, shown))
+        return Output(z, net.join(net.main.names(z), x, shown))
 
     def salience(self, net: nn.Module, batch: Batch) -> Salience:
         """Genes: gradient of the type's score times the value; tokens: M of Eq. 4."""
@@ -605,7 +621,7 @@ class SCTrans(Method[SCTransOptions]):
             x = batch.x["rna"].detach().clone().requires_grad_(True)
             filled, tokens, shown = net.look(x)
             z, _, before, visible = net.encode(tokens, shown)
-            scores = net.join(net.main["names"](z), filled, shown)
+            scores = net.join(net.main.names(z), filled, shown)
             own = torch.where(batch.y >= 0, batch.y, scores.argmax(1))
             score = scores.gather(1, own[:, None]).sum()
             (slope,) = torch.autograd.grad(score, x)
@@ -621,5 +637,7 @@ class SCTrans(Method[SCTransOptions]):
         x = batch.x["rna"]
         _, tokens, shown = net.look(x)
         _, after, _, visible = net.encode(tokens, shown)
-        values = net.main["decoder"](after, visible).flatten(1)[:, : x.shape[1]]
+        if net.main.decoder is None:
+            raise OptionError("This model was fitted with completion=0 and has no decoder.")
+        values = net.main.decoder(after, visible).flatten(1)[:, : x.shape[1]]
         return {"rna": torch.where(torch.isnan(x), values, x)}

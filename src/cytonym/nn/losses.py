@@ -13,9 +13,7 @@ def classification(
 ) -> Float[Tensor, ""]:
     """Mean cross-entropy over labelled cells; 0 where no cell has a label."""
     labelled = y >= 0
-    total = F.cross_entropy(
-        scores, y.clamp_min(0), reduction="none", label_smoothing=smoothing
-    )
+    total = F.cross_entropy(scores, y.clamp_min(0), reduction="none", label_smoothing=smoothing)
     return (total * labelled).sum() / labelled.sum().clamp_min(1)
 
 

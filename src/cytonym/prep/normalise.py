@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
-from scipy.sparse import csr_matrix, issparse
+from scipy.sparse import csr_matrix
 
 from cytonym.types import Blocks, Bound, FeatureSpace, Matrix
 
@@ -67,11 +67,10 @@ class Log1p:
         """Non-negative values in, their logarithm out; zeros stay zeros."""
 
         def apply(block: Matrix) -> Matrix:
-            if not issparse(block):
+            if isinstance(block, np.ndarray):
                 return np.log1p(block) * np.float32(self.factor)
-            out = block.log1p()
-            out.data *= np.float32(self.factor)
-            return out
+            data = np.log1p(block.data) * np.float32(self.factor)
+            return csr_matrix((data, block.indices, block.indptr), shape=block.shape)
 
         return Bound(space, apply)
 
@@ -91,7 +90,7 @@ def _inverse(totals: np.ndarray) -> np.ndarray:
 
 def _rows_times(block: Matrix, factors: np.ndarray) -> Matrix:
     factors = factors.astype(np.float32)
-    if not issparse(block):
+    if isinstance(block, np.ndarray):
         return block * factors[:, None]
     data = block.data * np.repeat(factors, np.diff(block.indptr))
     return csr_matrix((data, block.indices, block.indptr), shape=block.shape)

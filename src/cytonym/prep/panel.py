@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
-from scipy.sparse import issparse
+from scipy.sparse import csr_matrix
 
 from cytonym.types import Blocks, Bound, FeatureSpace, Matrix
 
@@ -70,9 +70,7 @@ class Panel:
 
     def bind(self, space: FeatureSpace) -> Bound:
         """The chosen columns of the reference's space."""
-        whole = len(self.index) == len(space) and np.array_equal(
-            self.index, np.arange(len(space))
-        )
+        whole = len(self.index) == len(space) and np.array_equal(self.index, np.arange(len(space)))
 
         def apply(block: Matrix) -> Matrix:
             return block if whole else block[:, self.index]
@@ -93,11 +91,10 @@ def _moments(blocks: Blocks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean and variance of the un-logged values, and in how many cells a feature is found."""
     total, squares, found = (np.zeros(len(blocks.space)) for _ in range(3))
     for block in blocks:
-        plain = block.expm1() if issparse(block) else np.expm1(block)
-        plain = plain.astype(np.float64)
+        plain = csr_matrix(block, dtype=np.float64)
+        plain.data = np.expm1(plain.data)
         total += np.asarray(plain.sum(axis=0)).ravel()
-        square = plain.multiply(plain) if issparse(plain) else plain**2
-        squares += np.asarray(square.sum(axis=0)).ravel()
+        squares += np.asarray(plain.multiply(plain).sum(axis=0)).ravel()
         found += np.asarray((plain > 0).sum(axis=0)).ravel()
     n = len(blocks)
     mean = total / n
@@ -137,8 +134,7 @@ def _distance(blocks: Blocks, index: np.ndarray) -> np.ndarray:
     gram = np.zeros((len(index), len(index)))
     total = np.zeros(len(index))
     for block in blocks:
-        part = block[:, index]
-        dense = np.asarray(part.todense() if issparse(part) else part, dtype=np.float64)
+        dense = csr_matrix(block[:, index]).toarray().astype(np.float64)
         gram += dense.T @ dense
         total += dense.sum(axis=0)
     mean = total / len(blocks)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
-from scipy.sparse import issparse
 
 from cytonym.types import Blocks, Bound, FeatureSpace, Matrix
 
@@ -36,7 +35,7 @@ class Scale:
         total, squares = np.zeros(len(blocks.space)), np.zeros(len(blocks.space))
         for block in blocks:
             total += np.asarray(block.sum(axis=0, dtype=np.float64)).ravel()
-            square = block.multiply(block) if issparse(block) else np.square(block)
+            square = np.square(block) if isinstance(block, np.ndarray) else block.multiply(block)
             squares += np.asarray(square.sum(axis=0, dtype=np.float64)).ravel()
         n = len(blocks)
         mean = total / n
@@ -51,7 +50,7 @@ class Scale:
         missing = ~space.measured
 
         def apply(block: Matrix) -> Matrix:
-            dense = block.toarray() if issparse(block) else block
+            dense = block if isinstance(block, np.ndarray) else block.toarray()
             dense = (dense.astype(np.float32, copy=False) - self.mean) / self.spread
             if self.clip is not None:
                 np.clip(dense, -self.clip, self.clip, out=dense)

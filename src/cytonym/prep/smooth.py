@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
-from scipy.linalg import eigh, qr
+from scipy.linalg import eigh
 
 from cytonym.types import Blocks, Bound, FeatureSpace, Matrix
 
@@ -81,9 +81,9 @@ def principal_axes(blocks: Blocks, k: int, *, seed: int, rounds: int = 6) -> np.
     width = len(blocks.space)
     size = min(k + 20, width, len(blocks))
     rng = np.random.default_rng(seed)
-    basis = qr(rng.standard_normal((width, size)).astype(np.float32), mode="economic")[0]
+    basis = np.linalg.qr(rng.standard_normal((width, size)).astype(np.float32)).Q
     for _ in range(rounds):
-        basis = qr(_gram_times(blocks, basis), mode="economic")[0]
+        basis = np.linalg.qr(_gram_times(blocks, basis)).Q
     inner = basis.T @ _gram_times(blocks, basis)
     _, vectors = eigh((inner + inner.T) / 2)
     axes = basis @ vectors[:, ::-1][:, :k]

@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -163,7 +163,7 @@ class _StageRun:
         self.best_score, self.best_epoch, self.epoch = -math.inf, 0, 0
 
     def _ready(self, step: Step) -> _Running:
-        part = [parameter for parameter in step.part(self.net).parameters()]
+        part = list(step.part(self.net).parameters())
         optimizer = _adamw(part, step.optim) if step.optim.solver == "adamw" else None
         with _only(self.net, part):
             taught = self.accelerator.prepare_model(_Taught(self.net, step))
@@ -207,10 +207,10 @@ class _StageRun:
         for number, batch in enumerate(batches):
             moment = self.epoch * steps + number
             progress = moment / (self.stage.epochs * steps)
-            gather = self._gather if world > 1 else None
-            clock = Clock(self.stage.name, self.epoch, progress, _mix(self.seed, self.place, moment))
-            if gather is not None:
-                clock = Clock(clock.stage, clock.epoch, clock.progress, clock.seed, gather)
+            draw = _mix(self.seed, self.place, moment)
+            clock = Clock(self.stage.name, self.epoch, progress, draw)
+            if world > 1:
+                clock = replace(clock, gather=self._gather)
             for running in self.running:
                 self._take(running, batch.to(self.accelerator.device), clock, number, sums)
             if self.average is not None:

@@ -1,0 +1,68 @@
+"""The table after a fit: this method, ``linear`` and kNN on the same held-out cells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.neighbors import KNeighborsClassifier
+
+from cytonym.data.loader import SourceBlocks
+from cytonym.evaluate.metrics import scores
+from cytonym.evaluate.splits import sample
+from cytonym.fitting.run import Fitted, Task, predict, run
+from cytonym.methods import Method, get
+from cytonym.prep import Depth, Log1p, Panel, Scale, bind_chain, fit_chain
+
+COMPARED = 20_000
+"""Cells of the reference that ``knn`` learns from, at most."""
+
+
+def compare(
+    method: Method, trial: Fitted, task: Task, held: np.ndarray, progress: bool
+) -> tuple[dict[str, Any], ...]:
+    """A row each for this method, ``linear`` and kNN, learned from the cells not held out."""
+    truth = task.y[held]
+    rows = [_row(method.name, truth, predict(method, trial.net, trial.feed.of(np.where(held)[0])))]
+    if "rna" not in task.spaces:
+        return tuple(rows)
+    if method.name != "linear":
+        linear = get("linear")
+        options = linear.Options()
+        fitted = run(linear, options, task, ~held, "linear", folder=None, progress=progress)
+        named = predict(linear, fitted.net, fitted.feed.of(np.flatnonzero(held)))
+        rows.append(_row("linear", truth, named))
+    rows.append(_row("knn", truth, _nearest(task, held)))
+    return tuple(rows)
+
+
+def _nearest(task: Task, held: np.ndarray) -> np.ndarray:
+    """15 nearest neighbours among 50 principal components of scaled variable genes."""
+    learn = np.flatnonzero(~held & (task.y >= 0))
+    learn = learn[sample(task.y[learn], most=COMPARED, seed=task.seed)]
+    chain = (Depth(), Log1p(), Panel(3000), Scale())
+    blocks = fit_chain(chain, SourceBlocks(task.source, "rna", learn))
+    x = np.concatenate([np.asarray(block) for block in blocks])
+    bound = bind_chain(chain, task.spaces["rna"])
+    asked = SourceBlocks(task.source, "rna", np.flatnonzero(held))
+    reduce = PCA(min(50, *x.shape), random_state=task.seed).fit(x)
+    model = KNeighborsClassifier(min(15, len(x))).fit(reduce.transform(x), task.y[learn])
+    return model.predict(np.concatenate([reduce.transform(bound.apply(b)) for b in asked]))
+
+
+def _row(name: str, truth: np.ndarray, named: np.ndarray) -> dict[str, Any]:
+    found = scores(truth, named)
+    keys = ("accuracy", "balanced_accuracy", "macro_f1")
+    return {"method": name, **{key: round(getattr(found, key), 4) for key in keys}}
+
+
+def verdict(table: tuple[dict[str, Any], ...]) -> list[str]:
+    """Says so when a simple baseline did better."""
+    own, *others = table
+    better = [row for row in others if row["macro_f1"] > own["macro_f1"] + 0.01]
+    return [
+        f"{row['method']} did better than {own['method']} on the held-out cells: macro-F1 "
+        f"{row['macro_f1']:.3f} against {own['macro_f1']:.3f}"
+        for row in better
+    ]

@@ -1,0 +1,163 @@
+"""From a labelled reference to a fitted model: choose, try on held-out cells, fit on all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cytonym.annotator import Annotator, Data, check_values, mean_salience
+from cytonym.data.align import align, match, misfit, space_of
+from cytonym.data.labels import Labels, read_labels
+from cytonym.data.read import open_cells
+from cytonym.errors import DataError
+from cytonym.evaluate.splits import holdout
+from cytonym.fitting.choose import choose
+from cytonym.fitting.compare import compare, verdict
+from cytonym.fitting.run import Task, run
+from cytonym.methods import Method, get
+from cytonym.options import Settings, parse
+from cytonym.report import FitReport
+from cytonym.types import FeatureSpace
+
+
+def fit(
+    reference: Data,
+    *,
+    labels: str,
+    method: str = "sctrans",
+    seed: int = 0,
+    options: Settings = None,
+    query: Data | None = None,
+    genes: str | None = None,
+    layer: str | None = None,
+    validation: float = 0.1,
+    state: str | Path | None = None,
+    progress: bool = True,
+) -> Annotator:
+    """Learn the cell types of a labelled reference.
+
+    Options that are ``auto`` are chosen by a cross-validated linear probe inside the reference.
+    A first fit leaves out ``validation`` of the cells and is compared on them with ``linear``
+    and kNN; the model that is returned is then fitted on all labelled cells.
+
+    Parameters
+    ----------
+    reference
+        A file or AnnData with raw counts (or logged values, where the method allows); it is
+        left as it is.
+    labels
+        The column of ``obs`` with the names; cells without one are unlabelled.
+    method
+        A name of :func:`cytonym.methods`.
+    seed
+        The same seed, data and machine give the same weights.
+    options
+        Of the method: a dict, or words ``"key=value"``; ``preset`` picks a named set.
+    query
+        The data that will be annotated: features that they lack are not learned.
+    genes, layer
+        The column with gene identifiers, and where the values lie; found by evidence otherwise.
+    validation
+        Share of the labelled cells held out for the comparison; 0 skips the first fit.
+    state
+        A folder that keeps training states, from which a killed fit goes on.
+    progress
+        Show progress bars.
+
+    Returns
+    -------
+    Annotator
+        Fitted; its ``report`` holds the comparison.
+
+    Raises
+    ------
+    OptionError
+        Unknown method or option.
+    DataError
+        The reference cannot be used; all problems at once.
+    TrainingError
+        The loss is not finite, or ``state`` belongs to another fit.
+    """
+    start = time.monotonic()
+    recipe = get(method)
+    parsed = parse(recipe.Options, options, presets=recipe.presets)
+    task, notes = _open(recipe, reference, labels, query, genes, layer, seed)
+    with torch.random.fork_rng():
+        held = holdout(task.y, share=validation, seed=seed)
+        parsed, chosen = choose(recipe, parsed, task, np.flatnonzero(~held), progress)
+        folder = Path(state) if state is not None else None
+        table: tuple[dict[str, Any], ...] = ()
+        history: list[dict[str, Any]] = []
+        epochs = None
+        if held.any():
+            trial = run(
+                recipe, parsed, task, ~held, "trial", held=held, folder=folder, progress=progress
+            )
+            table = compare(recipe, trial, task, held, progress)
+            notes += verdict(table)
+            history, epochs = trial.history.records, trial.history.best_epochs
+        everyone = np.ones(len(task.y), dtype=bool)
+        final = run(
+            recipe, parsed, task, everyone, "fit", epochs=epochs, folder=folder, progress=progress
+        )
+        labelled = final.feed.of(np.flatnonzero(task.y >= 0))
+        salience = mean_salience(recipe, final.net, labelled, len(task.names))
+    report = FitReport(
+        held_out=table,
+        n_reference=int((task.y >= 0).sum()),
+        n_held_out=int(held.sum()),
+        chosen=chosen,
+        notes=tuple(notes),
+        history=tuple(history or final.history.records),
+        seconds=round(time.monotonic() - start, 1),
+    )
+    names = [str(name) for name in task.names]
+    return Annotator(
+        recipe, parsed, seed, names, task.spaces, final.transforms, final.net, report, salience
+    )
+
+
+# --- the data ----------------------------------------------------------------------------------
+
+
+def _open(
+    method: Method,
+    reference: Data,
+    labels: str,
+    query: Data | None,
+    genes: str | None,
+    layer: str | None,
+    seed: int,
+) -> tuple[Task, list[str]]:
+    cells = open_cells(reference, layer=layer, genes=genes)
+    check_values(method, cells, cells.name)
+    found: Labels = read_labels(cells.obs, labels, cells.name)
+    wanted = method.needs.modalities
+    spaces = {name: space for name, space in space_of(cells).items() if name in wanted}
+    notes = [*cells.notes, *found.notes]
+    notes += [f"{cells.finding[name].where} read as {cells.finding[name].kind}" for name in spaces]
+    if query is not None:
+        spaces = _shared(spaces, query, notes)
+    source, _ = align(cells, spaces, genes=genes)
+    return Task(source, spaces, found.codes, found.names, seed), notes
+
+
+def _shared(
+    spaces: Mapping[str, FeatureSpace], query: Data, notes: list[str]
+) -> dict[str, FeatureSpace]:
+    """Only the features that the query has too; too few is a DataError."""
+    cells = open_cells(query)
+    out = dict(spaces)
+    for name in spaces.keys() & cells.spaces.keys():
+        selection, coverage = match(cells.spaces[name], spaces[name])
+        problem = misfit(cells.spaces[name], spaces[name], coverage)
+        if problem is not None:
+            raise DataError(problem, subject=cells.name)
+        out[name] = spaces[name].take(np.unique(selection.tocoo().col))
+        notes.append(f"Learned only features that the query has too ({coverage})")
+    return out

@@ -1,0 +1,121 @@
+"""One fit on some cells of a reference: transforms first, then the network."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from cytonym.data.loader import Feed, SourceBlocks
+from cytonym.evaluate.metrics import scores
+from cytonym.methods import Method
+from cytonym.options import Options
+from cytonym.prep import bind_chain, fit_chain
+from cytonym.train.loop import History, train
+from cytonym.train.watch import Watch
+from cytonym.types import CellSource, FeatureSpace, Transform
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """A reference made ready: aligned to its own space, labels as codes."""
+
+    source: CellSource
+    spaces: Mapping[str, FeatureSpace]
+    y: np.ndarray
+    names: np.ndarray
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A network with its transforms, the cells that it learned from, and how that went."""
+
+    net: nn.Module
+    transforms: Mapping[str, tuple[Transform, ...]]
+    feed: Feed
+    history: History
+
+
+def run(
+    method: Method,
+    options: Any,
+    task: Task,
+    learn: np.ndarray,
+    title: str,
+    *,
+    held: np.ndarray | None = None,
+    epochs: Mapping[str, int] | None = None,
+    folder: Path | None,
+    progress: bool,
+) -> Fitted:
+    """Fit transforms and network on the cells ``learn`` (bool), watched on ``held``.
+
+    ``epochs`` by stage replace the stages' own, where an earlier fit found when to stop.
+    """
+    rows = np.flatnonzero(learn)
+    transforms = method.features(options)
+    bound = {}
+    for modality, chain in transforms.items():
+        fit_chain(chain, SourceBlocks(task.source, modality, rows))
+        bound[modality] = bind_chain(chain, task.spaces[modality])
+    feed = Feed(task.source, bound, task.y, rows)
+    torch.manual_seed(task.seed)
+    widths = {modality: len(one.space) for modality, one in bound.items()}
+    net = method.build(widths, len(task.names), options)
+    stages = method.stages(options, int((task.y[rows] >= 0).sum()))
+    if epochs is not None:
+        stages = [replace(one, epochs=epochs[one.name], patience=None) for one in stages]
+    watched = None if held is None else feed.of(np.flatnonzero(held))
+    with Watch(title, sum(stage.epochs for stage in stages), show=progress) as watch:
+        history = train(
+            net,
+            stages,
+            feed,
+            seed=task.seed,
+            monitor=None if watched is None else lambda net: score_held(method, net, watched),
+            state=None if folder is None else folder / f"{title}.safetensors",
+            fingerprint=_fingerprint(method, options, task, rows),
+            on_epoch=watch.epoch,
+        )
+    net.cpu().eval()
+    return Fitted(net, transforms, feed, history)
+
+
+def _fingerprint(method: Method, options: Options, task: Task, rows: np.ndarray) -> str:
+    """What a training state must agree on: method, options, seed, cells, labels, values."""
+    digest = hashlib.sha256()
+    digest.update(f"{method.name} {options.model_dump_json()} {task.seed}".encode())
+    for array in (rows, task.y, *(space.names for space in task.spaces.values())):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    for modality in task.spaces:
+        digest.update(task.source.read(modality, rows[:256]).data.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def predict(method: Method, net: nn.Module, feed: Feed) -> np.ndarray:
+    """Codes of the most probable types of the cells of ``feed``."""
+    device = next(net.parameters()).device
+    named = []
+    with torch.inference_mode():
+        for _, batch in feed.batches(512):
+            said = method.predict(net, batch.to(device))
+            assert said.scores is not None
+            named.append(said.scores.argmax(1).cpu().numpy())
+    return np.concatenate(named)
+
+
+def score_held(method: Method, net: nn.Module, feed: Feed) -> dict[str, float]:
+    """Scores of the network on held-out cells, for the loop; ``score`` is what it goes by."""
+    found = scores(feed.y[feed.rows], predict(method, net, feed))
+    return {
+        "score": (found.accuracy + found.macro_f1) / 2,
+        "held_out_accuracy": found.accuracy,
+        "held_out_macro_f1": found.macro_f1,
+    }
