@@ -1,6 +1,6 @@
 """Measure cytonym and its peers on the same splits of real data.
 
-    python benchmarks/accuracy.py --data DIR --out results.jsonl --methods all --tasks all --seeds 0-4
+    python benchmarks/accuracy.py --data DIR --out FILE --methods all --tasks all --seeds 0-4
 
 One JSON line is appended per (task, method, seed); lines already in the file are not run again.
 Each method sees the labels and the expression of the reference only. CellTypist is imported only

@@ -8,6 +8,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from sklearn.model_selection import train_test_split
 import cytonym
 import splits
 from accuracy import parse_seeds, read_results, versions
+from cytonym import Annotator
 from cytonym.options import as_dict
 
 if TYPE_CHECKING:
@@ -80,19 +82,10 @@ def truth(adata: ad.AnnData) -> np.ndarray:
     return adata.obs[LABEL].to_numpy().astype(str)
 
 
-def fit(
-    reference: ad.AnnData, method: str, seed: int, settings: dict[str, Any]
-) -> cytonym.Annotator:
+def fit(reference: ad.AnnData, method: str, seed: int, settings: dict[str, Any]) -> Annotator:
     """A fitted method; the first fit, which only serves the report's table, is left out."""
-    return cytonym.fit(
-        reference,
-        labels=LABEL,
-        method=method,
-        seed=seed,
-        options=settings,
-        validation=0,
-        progress=False,
-    )
+    common = {"labels": LABEL, "validation": 0, "progress": False}
+    return cytonym.fit(reference, method=method, seed=seed, options=settings, **common)
 
 
 def once(path: Path, key: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -104,12 +97,9 @@ def once(path: Path, key: dict[str, Any], measure: Callable[[], dict[str, Any]])
     line = json.loads(json.dumps({**key, **measure()}))
     with path.open("a") as handle:
         handle.write(json.dumps(line) + "\n")
-    print(", ".join(f"{name} {value}" for name, value in line.items() if _is_short(value)))
+    short = {name: value for name, value in line.items() if isinstance(value, str | int | float)}
+    print(", ".join(f"{name} {value}" for name, value in short.items()))
     return line
-
-
-def _is_short(value: Any) -> bool:
-    return isinstance(value, str | int | float)
 
 
 # --- tables ------------------------------------------------------------------------------------
@@ -128,27 +118,19 @@ def markdown(frame: pd.DataFrame) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in texts)
 
 
-def write(args: argparse.Namespace, name: str, title: str, parts: Sequence[str | pd.DataFrame]):
+def write(
+    args: argparse.Namespace, name: str, title: str, parts: Sequence[str | pd.DataFrame]
+) -> None:
     """Write ``name.md``: the paragraphs and tables in turn, then where the numbers are from."""
-    source = [f"`python {' '.join([Path(sys.argv[0]).name, *_arguments()])}`", machine()]
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    words = ["..." if before in ("--data", "--out") else w for before, w in pairwise(["", *words])]
+    source = [f"`python {' '.join(words)}`", machine()]
     if args.cells is not None:
         source.insert(0, f"**A trial on {args.cells:,} cells, not a result.**")
     texts = [part if isinstance(part, str) else markdown(part) for part in parts]
     page = "\n\n".join([f"# {title}", *texts, *source]) + "\n"
     (args.out / f"{name}.md").write_text(page)
     print(page)
-
-
-def _arguments() -> list[str]:
-    """The arguments as given, without folders."""
-    words = list(sys.argv[1:])
-    for place, word in enumerate(words):
-        for flag in ("--data", "--out"):
-            if word.startswith(f"{flag}="):
-                words[place] = f"{flag}=..."
-            elif word == flag:
-                words[place + 1] = "..."
-    return words
 
 
 def machine() -> str:
@@ -182,14 +164,28 @@ def figure(panels: int, width: float = 5.4, height: float = 4.2) -> tuple[Figure
     return made, axes
 
 
-def curve(ax: Axes, x: Sequence[float], runs: Sequence[Sequence[float]], place: int, label: str):
+def curve(
+    ax: Axes,
+    x: Sequence[float],
+    runs: Sequence[Sequence[float]],
+    place: int,
+    label: str,
+    *,
+    line: bool = True,
+) -> None:
     """Mean over the runs at each x with its standard deviation; ``place`` picks the colour."""
     from cytonym.view.plots import MARKERS, PALETTE
 
-    means = [float(np.mean(values)) for values in runs]
-    sds = [float(np.std(values, ddof=1)) if len(values) > 1 else 0.0 for values in runs]
-    marker = MARKERS[place % len(MARKERS)]
-    ax.errorbar(x, means, sds, color=PALETTE[place], marker=marker, capsize=3, label=label)
+    ax.errorbar(
+        x,
+        [float(np.mean(values)) for values in runs],
+        [float(np.std(values, ddof=1)) if len(values) > 1 else 0.0 for values in runs],
+        color=PALETTE[place],
+        marker=MARKERS[place % len(MARKERS)],
+        linestyle="-" if line else "",
+        capsize=3,
+        label=label,
+    )
 
 
 def save(made: Figure, args: argparse.Namespace, name: str) -> None:

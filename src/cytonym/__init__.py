@@ -1,49 +1,46 @@
-"""cytonym names cells: learn from labelled ones, name the rest, say how sure and why."""
+"""cytonym names cells: learn from labelled ones, name the rest, say how sure and why.
 
-from __future__ import annotations
+Importing does nothing else: what a name needs is loaded when it is first used.
+"""
 
+from importlib import import_module
 from importlib.metadata import version
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from cytonym.annotator import Annotator, Data, load
-from cytonym.data.align import space_of
-from cytonym.data.inspect import Inspection, inspect_cells
-from cytonym.data.read import open_cells
-from cytonym.fitting import fit
-from cytonym.methods import registry as methods
-from cytonym.result import Annotation
+if TYPE_CHECKING:
+    from cytonym.annotator import Annotator, load
+    from cytonym.data.read import open_cells as read
+    from cytonym.fitting import fit
+    from cytonym.inspecting import inspect
+    from cytonym.methods import registry as methods
+    from cytonym.result import Annotation
 
 __version__ = version("cytonym")
 __all__ = ["Annotation", "Annotator", "fit", "inspect", "load", "methods", "read"]
 
-read = open_cells
+_WHERE = {
+    "Annotation": ("cytonym.result", "Annotation"),
+    "Annotator": ("cytonym.annotator", "Annotator"),
+    "fit": ("cytonym.fitting", "fit"),
+    "inspect": ("cytonym.inspecting", "inspect"),
+    "load": ("cytonym.annotator", "load"),
+    "read": ("cytonym.data.read", "open_cells"),
+}
 
 
-def inspect(
-    data: Data,
-    *,
-    model: Annotator | str | Path | None = None,
-    reference: Data | None = None,
-    labels: str | None = None,
-    genes: str | None = None,
-    layer: str | None = None,
-) -> Inspection:
-    """Say what a data set is and whether it can be used; all problems at once.
+def methods() -> dict[str, Any]:
+    """Every method by name; see :func:`cytonym.methods.registry`."""
+    from cytonym.methods import registry
 
-    Parameters
-    ----------
-    data
-        A file or AnnData.
-    model, reference
-        What the data should fit: a fitted model, or a labelled reference.
-    labels
-        Also check this column of ``obs`` as a fit would.
-    genes, layer
-        As in :func:`fit`.
-    """
-    spaces = None
-    if model is not None:
-        spaces = (model if isinstance(model, Annotator) else load(model)).spaces
-    elif reference is not None:
-        spaces = space_of(open_cells(reference))
-    return inspect_cells(data, layer=layer, genes=genes, labels=labels, spaces=spaces)
+    return dict(registry())
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'cytonym' has no attribute {name!r}")
+    module, attribute = _WHERE[name]
+    return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_WHERE])

@@ -130,14 +130,13 @@ class Annotation:
 
     def _add_to_file(self, path: Path, key: str) -> None:
         with h5py.File(path, "r+") as file:
-            obs = file["obs"]
-            assert isinstance(obs, h5py.Group)
+            obs: Any = file["obs"]
             order = [str(name) for name in obs.attrs["column-order"]]
             for name, column in self._columns(key).items():
                 _put(obs, name, column.array if name == key else column.to_numpy())
                 order += [name] if name not in order else []
             obs.attrs["column-order"] = np.array(order, dtype=h5py.string_dtype())
-            index = pd.Index(ad.io.read_elem(obs[str(obs.attrs["_index"])]).astype(str))
+            index = pd.Index(obs[obs.attrs["_index"]].asstr()[:])
             for group in ("obsm", "uns"):
                 if group not in file:
                     _put(file, group, {})

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cytonym.train.loop import _only, train
+from cytonym.train.loop import train
+from cytonym.train.weights import only
 from cytonym.types import Clock
 
 
@@ -89,7 +90,7 @@ def test_gradients_reach_every_parameter_of_a_step_s_part_and_no_other(kit):
     for net, step, moments in each_step(kit):
         part = [*step.part(net).parameters()]
         own = {id(parameter) for parameter in part}
-        with _only(net, part):
+        with only(net, part):
             for batch, clock in moments:
                 step.loss(net, batch, clock)["total"].backward()
         named = dict(net.named_parameters())
@@ -104,7 +105,7 @@ def test_gradients_reach_every_parameter_of_a_step_s_part_and_no_other(kit):
 def test_bfloat16_autocast_gives_finite_losses_and_gradients_near_those_of_float32(kit):
     for net, step, moments in each_step(kit):
         batch, clock = moments[0]
-        with _only(net, [*step.part(net).parameters()]):
+        with only(net, [*step.part(net).parameters()]):
             exact = step.loss(net, batch, clock)["total"]
             with torch.autocast("cpu", torch.bfloat16):
                 rough = step.loss(net, batch, clock)["total"]

@@ -16,7 +16,7 @@ from cytonym.errors import OptionError
 from cytonym.methods import get
 from cytonym.methods.sctrans import build_mask, light_loss, main_loss
 from cytonym.prep import fit_chain
-from cytonym.train.loop import _only
+from cytonym.train.weights import only
 from cytonym.types import Batch, Clock
 
 CLOCK = Clock("joint", 0, 0.5, 42)
@@ -148,7 +148,7 @@ def test_the_second_pass_never_keeps_a_token_that_was_not_measured(small):
 def test_the_light_loss_teaches_the_light_encoder_and_the_main_loss_all_but_it(small):
     for loss, own in ((main_loss, "main"), (light_loss, "light")):
         net, batch = small.net(mutual=True), small.batch()
-        with _only(net, [*getattr(net, own).parameters()]):
+        with only(net, [*getattr(net, own).parameters()]):
             total(net, batch, loss).backward()
         for name, parameter in net.named_parameters():
             mine = name.startswith(f"{own}.")

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from cytonym.errors import TrainingError
-from cytonym.train.loop import _mix, learning_rate, train
+from cytonym.train.loop import train
+from cytonym.train.stage import learning_rate, mix_seed
 from cytonym.types import Optim
 
 
@@ -191,7 +192,7 @@ def test_a_fit_leaves_the_records_of_each_epoch_with_the_mean_loss_of_its_batche
 
 
 def test_mixed_seeds_of_1000_neighbouring_numbers_differ_and_fit_in_63_bits():
-    seeds = {_mix(a, b, c) for a in range(10) for b in range(10) for c in range(10)}
+    seeds = {mix_seed(a, b, c) for a in range(10) for b in range(10) for c in range(10)}
     assert len(seeds) == 1000
     assert all(0 <= seed < 2**63 for seed in seeds)
 

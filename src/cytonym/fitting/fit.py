@@ -93,7 +93,7 @@ def fit(
         folder = Path(state) if state is not None else None
         table: tuple[dict[str, Any], ...] = ()
         history: list[dict[str, Any]] = []
-        epochs = None
+        trial, epochs = None, None
         if held.any():
             trial = run(
                 recipe, parsed, task, ~held, "trial", held=held, folder=folder, progress=progress
@@ -101,10 +101,23 @@ def fit(
             table = compare(recipe, trial, task, held, progress)
             notes += verdict(table)
             history, epochs = trial.history.records, trial.history.best_epochs
-        everyone = np.ones(len(task.y), dtype=bool)
-        final = run(
-            recipe, parsed, task, everyone, "fit", epochs=epochs, folder=folder, progress=progress
-        )
+        if trial is not None and trial.history.interrupted:
+            final = trial
+            notes.append(f"Interrupted: this is the first fit, on {(~held).sum():,} cells")
+        else:
+            everyone = np.ones(len(task.y), dtype=bool)
+            final = run(
+                recipe,
+                parsed,
+                task,
+                everyone,
+                "fit",
+                epochs=epochs,
+                folder=folder,
+                progress=progress,
+            )
+            if final.history.interrupted:
+                notes.append("Interrupted: the last stage did not run to its end")
         labelled = final.feed.of(np.flatnonzero(task.y >= 0))
         salience = mean_salience(recipe, final.net, labelled, len(task.names))
     report = FitReport(

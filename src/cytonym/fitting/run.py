@@ -113,7 +113,8 @@ def predict(method: Method, net: nn.Module, feed: Feed) -> np.ndarray:
 
 def score_held(method: Method, net: nn.Module, feed: Feed) -> dict[str, float]:
     """Scores of the network on held-out cells, for the loop; ``score`` is what it goes by."""
-    found = scores(feed.y[feed.rows], predict(method, net, feed))
+    truth = feed.y[feed.rows]
+    found = scores(truth, predict(method, net, feed), known=range(int(feed.y.max()) + 1))
     return {
         "score": (found.accuracy + found.macro_f1) / 2,
         "held_out_accuracy": found.accuracy,

@@ -92,10 +92,11 @@ def _moments(blocks: Blocks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     total, squares, found = (np.zeros(len(blocks.space)) for _ in range(3))
     for block in blocks:
         plain = csr_matrix(block, dtype=np.float64)
+        plain.eliminate_zeros()
         plain.data = np.expm1(plain.data)
         total += np.asarray(plain.sum(axis=0)).ravel()
         squares += np.asarray(plain.multiply(plain).sum(axis=0)).ravel()
-        found += np.asarray((plain > 0).sum(axis=0)).ravel()
+        found += plain.getnnz(axis=0)
     n = len(blocks)
     mean = total / n
     return mean, np.maximum(squares / n - mean**2, 0) * n / max(n - 1, 1), found

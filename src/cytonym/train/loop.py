@@ -3,81 +3,24 @@
 from __future__ import annotations
 
 import logging
-import math
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
-from torch import Tensor, nn
+from torch import nn
 
-from cytonym.errors import TrainingError
-from cytonym.train.state import (
-    Snapshot,
-    optimizer_tensors,
-    prefixed,
-    read_snapshot,
-    restore_optimizer,
-    under,
-    write_snapshot,
-)
-from cytonym.types import Batch, Clock, Optim, Stage, Step
+from cytonym.train.stage import History, Loader, Monitor, StageRun
+from cytonym.train.state import read_snapshot
+from cytonym.types import Stage
+
+__all__ = ["History", "Loader", "Monitor", "train"]
 
 log = logging.getLogger("cytonym")
-
-Monitor = Callable[[nn.Module], dict[str, float]]
-"""Scores the network on a held-out part of the reference; ``"score"`` is better when higher."""
-
-
-class Loader(Protocol):
-    """Gives the batches of an epoch; a process takes every ``world``-th cell from ``rank`` on."""
-
-    def steps(self, stage: Stage) -> int:
-        """How many batches an epoch has."""
-        ...
-
-    def epoch(
-        self, stage: Stage, *, seed: tuple[int, ...], rank: int, world: int
-    ) -> Iterator[Batch]:
-        """The batches, in an order that is a function of ``seed`` alone."""
-        ...
-
-
-@dataclass(slots=True)
-class History:
-    """One record an epoch: stage, epoch, mean losses, validation scores."""
-
-    records: list[dict[str, Any]] = field(default_factory=list)
-    best_epochs: dict[str, int] = field(default_factory=dict)
-    interrupted: bool = False
-
-
-class _Taught(nn.Module):
-    """A network whose forward pass is a loss, so that DDP and ``torch.compile`` see all of it."""
-
-    def __init__(self, net: nn.Module, step: Step) -> None:
-        super().__init__()
-        self.net = net
-        self.step = step
-
-    def forward(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
-        return self.step.loss(self.net, batch, clock)
-
-
-@dataclass(slots=True)
-class _Running:
-    """One step of a stage made ready: the wrapped loss, its optimiser and its parameters."""
-
-    step: Step
-    taught: nn.Module
-    optimizer: torch.optim.Optimizer | None
-    part: list[nn.Parameter]
 
 
 def train(
@@ -130,7 +73,7 @@ def train(
             if place < begin:
                 done += stage.epochs
                 continue
-            run = _StageRun(accelerator, net, stage, place, loader, seed, monitor, history)
+            run = StageRun(accelerator, net, stage, place, loader, seed, monitor, history)
             if snapshot is not None and place == begin:
                 run.restore(snapshot)
             run.go(state, fingerprint, on_epoch, done, stop)
@@ -141,279 +84,8 @@ def train(
     return history
 
 
-class _StageRun:
-    """One stage: its optimisers, its running mean, its best weights, its epochs."""
-
-    def __init__(
-        self,
-        accelerator: Accelerator,
-        net: nn.Module,
-        stage: Stage,
-        place: int,
-        loader: Loader,
-        seed: int,
-        monitor: Monitor | None,
-        history: History,
-    ) -> None:
-        self.accelerator, self.net, self.stage, self.place = accelerator, net, stage, place
-        self.loader, self.seed, self.monitor, self.history = loader, seed, monitor, history
-        self.running = [self._ready(step) for step in stage.steps]
-        self.average = _copy(net) if stage.average else None
-        self.best: dict[str, Tensor] | None = None
-        self.best_score, self.best_epoch, self.epoch = -math.inf, 0, 0
-
-    def _ready(self, step: Step) -> _Running:
-        part = list(step.part(self.net).parameters())
-        optimizer = _adamw(part, step.optim) if step.optim.solver == "adamw" else None
-        with _only(self.net, part):
-            taught = self.accelerator.prepare_model(_Taught(self.net, step))
-        return _Running(step, taught, optimizer, part)
-
-    def go(
-        self,
-        state: Path | None,
-        fingerprint: str,
-        on_epoch: Callable[[int, dict[str, float]], None] | None,
-        done: int,
-        stop: threading.Event,
-    ) -> None:
-        """Run the epochs that are left, then leave the best weights in the network."""
-        while self.epoch < self.stage.epochs and not self._patience_is_over():
-            losses = self._train_epoch()
-            self.epoch += 1
-            scores = self._score()
-            record = {"stage": self.stage.name, "epoch": self.epoch, **losses, **scores}
-            self.history.records.append(record)
-            log.debug("%s", record)
-            if state is not None and self.accelerator.is_main_process:
-                write_snapshot(state, self._snapshot(fingerprint))
-            if on_epoch is not None:
-                on_epoch(done + self.epoch, {**losses, **scores})
-            if stop.is_set():
-                break
-        final = self.best if self.best is not None else self.average
-        if final is not None:
-            self.net.load_state_dict(final)
-        self.history.best_epochs[self.stage.name] = self.best_epoch or self.epoch
-
-    def _train_epoch(self) -> dict[str, float]:
-        self.net.train()
-        steps = self.loader.steps(self.stage)
-        seed = (self.seed, self.place, self.epoch)
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        torch.manual_seed(_mix(*seed, rank))
-        sums: dict[str, float] = {}
-        batches = self.loader.epoch(self.stage, seed=seed, rank=rank, world=world)
-        for number, batch in enumerate(batches):
-            moment = self.epoch * steps + number
-            progress = moment / (self.stage.epochs * steps)
-            draw = _mix(self.seed, self.place, moment)
-            clock = Clock(self.stage.name, self.epoch, progress, draw)
-            if world > 1:
-                clock = replace(clock, gather=self._gather)
-            for running in self.running:
-                self._take(running, batch.to(self.accelerator.device), clock, number, sums)
-            if self.average is not None:
-                _follow(self.average, self.net, self.stage.average, moment)
-        return {name: value / steps for name, value in sums.items()}
-
-    def _take(
-        self, running: _Running, batch: Batch, clock: Clock, number: int, sums: dict[str, float]
-    ) -> None:
-        """One optimiser step; gradients reach the step's part and nothing else."""
-        with _only(self.net, running.part):
-            if running.optimizer is None:
-                losses = self._solve(running, batch, clock, number)
-            else:
-                losses = self._descend(running, running.optimizer, batch, clock, number)
-        for name, value in losses.items():
-            sums[name] = sums.get(name, 0.0) + value.item()
-
-    def _slope(
-        self, running: _Running, batch: Batch, clock: Clock, number: int
-    ) -> dict[str, Tensor]:
-        """The losses, with their gradients left in the part."""
-        with self.accelerator.autocast():
-            losses = running.taught(batch, clock)
-        if not torch.isfinite(losses["total"]):
-            parts = ", ".join(f"{name} {value.item():.3g}" for name, value in losses.items())
-            raise TrainingError(
-                f"The loss is not finite in stage {clock.stage!r}, epoch {clock.epoch + 1}, "
-                f"batch {number + 1} ({parts}). Lower the learning rate, or run "
-                "`cytonym inspect` on the reference."
-            )
-        for parameter in running.part:
-            parameter.grad = None
-        self.accelerator.backward(losses["total"])
-        return losses
-
-    def _descend(
-        self,
-        running: _Running,
-        optimizer: torch.optim.Optimizer,
-        batch: Batch,
-        clock: Clock,
-        number: int,
-    ) -> dict[str, Tensor]:
-        losses = self._slope(running, batch, clock, number)
-        optim = running.step.optim
-        if optim.clip is not None:
-            nn.utils.clip_grad_norm_(running.part, optim.clip)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(optim, clock.progress)
-        optimizer.step()
-        return losses
-
-    def _solve(
-        self, running: _Running, batch: Batch, clock: Clock, number: int
-    ) -> dict[str, Tensor]:
-        """L-BFGS on one batch; every process follows the mean loss, so all take the same path."""
-        optim = running.step.optim
-        solver = torch.optim.LBFGS(
-            running.part,
-            lr=optim.lr,
-            max_iter=optim.iterations,
-            history_size=10,
-            line_search_fn="strong_wolfe",
-        )
-        last: dict[str, Tensor] = {}
-
-        def closure() -> float:
-            last.update(self._slope(running, batch, clock, number))
-            total = self.accelerator.reduce(last["total"].detach(), "mean")
-            assert isinstance(total, Tensor)
-            return total.item()
-
-        solver.step(closure)
-        return last
-
-    def _gather(self, tensor: Tensor) -> Tensor:
-        from torch.distributed.nn.functional import all_gather
-
-        # Rank r holds every world-th cell: stack on a new axis to get the batch's own order.
-        return torch.stack(tuple(all_gather(tensor.contiguous())), dim=1).flatten(0, 1)
-
-    def _score(self) -> dict[str, float]:
-        """Score the (averaged) weights; keep the best ones where the stage has patience."""
-        if self.monitor is None:
-            return {}
-        self.net.eval()
-        weights = self.average if self.average is not None else _copy(self.net)
-        with _lent(self.net, weights):
-            scores = self.monitor(self.net)
-        if self.stage.patience is not None and scores["score"] > self.best_score:
-            self.best_score, self.best_epoch = scores["score"], self.epoch
-            self.best = {name: value.clone() for name, value in weights.items()}
-        return scores
-
-    def _patience_is_over(self) -> bool:
-        patience = self.stage.patience
-        return (
-            self.monitor is not None
-            and patience is not None
-            and self.epoch - self.best_epoch >= patience
-        )
-
-    def _snapshot(self, fingerprint: str) -> Snapshot:
-        tensors = prefixed("net", self.net.state_dict())
-        for place, running in enumerate(self.running):
-            if running.optimizer is not None:
-                tensors |= prefixed(f"optim{place}", optimizer_tensors(running.optimizer))
-        tensors |= prefixed("average", self.average or {}) | prefixed("best", self.best or {})
-        tensors = {name: value.clone() for name, value in tensors.items()}
-        facts = {
-            "fingerprint": fingerprint,
-            "stage": self.place,
-            "epoch": self.epoch,
-            "best_score": self.best_score,
-            "best_epoch": self.best_epoch,
-            "records": self.history.records,
-            "best_epochs": self.history.best_epochs,
-        }
-        return Snapshot(tensors, facts)
-
-    def restore(self, snapshot: Snapshot) -> None:
-        """Stand where the snapshot was taken."""
-        device = self.accelerator.device
-        tensors = {name: value.to(device) for name, value in snapshot.tensors.items()}
-        self.net.load_state_dict(under("net", tensors))
-        for place, running in enumerate(self.running):
-            if running.optimizer is not None:
-                restore_optimizer(running.optimizer, under(f"optim{place}", tensors))
-        self.average = under("average", tensors) or self.average
-        self.best = under("best", tensors) or None
-        self.epoch = snapshot.facts["epoch"]
-        self.best_score = snapshot.facts["best_score"]
-        self.best_epoch = snapshot.facts["best_epoch"]
-
-
-def _adamw(part: Sequence[nn.Parameter], optim: Optim) -> torch.optim.AdamW:
-    """Weight decay on matrices only."""
-    groups = [
-        {"params": [p for p in part if p.ndim > 1], "weight_decay": optim.weight_decay},
-        {"params": [p for p in part if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([one for one in groups if one["params"]], lr=optim.lr, fused=True)
-
-
-def learning_rate(optim: Optim, progress: float) -> float:
-    """Linear warm-up, then a cosine down to ``floor`` times the full rate."""
-    if progress < optim.warmup:
-        return optim.lr * (progress + 1e-3) / (optim.warmup + 1e-3)
-    along = (progress - optim.warmup) / max(1 - optim.warmup, 1e-9)
-    return optim.lr * (optim.floor + (1 - optim.floor) * 0.5 * (1 + math.cos(math.pi * along)))
-
-
-def _mix(*numbers: int) -> int:
-    """One 63-bit seed from several numbers."""
-    mixed = 0x9E3779B97F4A7C15
-    for number in numbers:
-        mixed = ((mixed ^ (number + 0x632BE59B)) * 0xBF58476D1CE4E5B9) % 2**64
-        mixed ^= mixed >> 31
-    return mixed >> 1
-
-
 def _has_bf16() -> bool:
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-
-
-def _copy(net: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in net.state_dict().items()}
-
-
-def _follow(average: dict[str, Tensor], net: nn.Module, decay: float, moment: int) -> None:
-    """Move the running mean towards the weights; faster in the first steps."""
-    decay = min(decay, (1 + moment) / (10 + moment))
-    for name, value in net.state_dict().items():
-        if value.is_floating_point():
-            average[name].lerp_(value, 1 - decay)
-        else:
-            average[name].copy_(value)
-
-
-@contextmanager
-def _only(net: nn.Module, part: Sequence[nn.Parameter]) -> Iterator[None]:
-    """Inside, only ``part`` takes gradients."""
-    wanted = {id(parameter) for parameter in part}
-    before = [(parameter, parameter.requires_grad) for parameter in net.parameters()]
-    for parameter, _ in before:
-        parameter.requires_grad_(id(parameter) in wanted)
-    try:
-        yield
-    finally:
-        for parameter, flag in before:
-            parameter.requires_grad_(flag)
-
-
-@contextmanager
-def _lent(net: nn.Module, weights: dict[str, Tensor]) -> Iterator[None]:
-    """Inside, the network has other weights."""
-    own = _copy(net)
-    net.load_state_dict(weights)
-    try:
-        yield
-    finally:
-        net.load_state_dict(own)
 
 
 @contextmanager

@@ -1,0 +1,48 @@
+"""Say what a data set is, and whether it fits a model or a reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cytonym.annotator import Annotator, Data, load
+from cytonym.data.align import space_of
+from cytonym.data.inspect import Inspection, inspect_cells
+from cytonym.data.read import open_cells
+
+
+def inspect(
+    data: Data,
+    *,
+    model: Annotator | str | Path | None = None,
+    reference: Data | None = None,
+    labels: str | None = None,
+    genes: str | None = None,
+    layer: str | None = None,
+) -> Inspection:
+    """Say what a data set is and whether it can be used; all problems at once.
+
+    Parameters
+    ----------
+    data
+        A file or AnnData.
+    model, reference
+        What the data should fit: a fitted model, or a labelled reference.
+    labels
+        Also check this column of ``obs`` as a fit would.
+    genes, layer
+        As in :func:`cytonym.fit`.
+
+    Returns
+    -------
+    Inspection
+        ``usable``, ``problems`` with remedies, ``to_dict()``; its text is one page.
+    """
+    spaces, needed = None, None
+    if model is not None:
+        model = model if isinstance(model, Annotator) else load(model)
+        spaces, needed = model.spaces, "counts" if model.method.needs.counts else None
+    elif reference is not None:
+        spaces = space_of(open_cells(reference))
+    return inspect_cells(
+        data, layer=layer, genes=genes, labels=labels, spaces=spaces, values_needed=needed
+    )

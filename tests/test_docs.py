@@ -1,0 +1,362 @@
+"""The pages say what the program does: names, commands, options, columns, links.
+
+``python tests/test_docs.py`` writes the option tables of the docs anew from the code.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import shlex
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import typer.main
+from anndata import AnnData
+from typer import BadParameter
+
+import cytonym
+from cytonym.annotator import Annotator
+from cytonym.cli import app
+from cytonym.methods import get
+from cytonym.options import parse
+from cytonym.types import Batch, Clock
+from cytonym.view.text import method_page
+
+ROOT = Path(__file__).parents[1]
+CODE = ROOT / "src" / "cytonym"
+PAGES = sorted(
+    page for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")] if page.is_file()
+)
+TEXTS = [*PAGES, ROOT / "CITATION.cff"]
+
+REFERENCE = re.compile(r"\[([\w/]+\.py)::([\w.]+)\]")
+FENCE = re.compile(r"(?:<!-- ([^>]*) -->\n)?```(\w*)\n(.*?)```", re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"")
+PLACE = re.compile(r"`((?:src|tests|docs|benchmarks|\.ci)(?:/[\w.*-]+)*)`")
+HOSTS = {"keepachangelog.com", "semver.org"}
+ADDRESS = re.compile(r"\b(?:[\w-]+\.)+(?:com|org|net|io|ai|dev|edu)\b")
+LOCAL = re.compile(r"(?<![\w.:/])/(?:home|work|root|mnt|media|opt|srv|tmp|Users|data)\b")
+BOASTS = re.compile(
+    r"\b(state[- ]of[- ]the[- ]art|cutting-edge|powerful|seamless|effortless|blazing|robust|novel"
+    r"|revolutionary|unparalleled|superior|game-changing|best-in-class|world-class|unleash)"
+)
+WRITTEN = re.compile(
+    r"(<!-- (cytonym methods|preset) ([\w ]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL
+)
+
+GROUP = typer.main.get_command(app)
+
+
+def ids(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def fences(page: Path, *kinds: str) -> list[tuple[str, str]]:
+    """The marks (comment in the line above) and contents of the fenced blocks of these kinds."""
+    found = FENCE.findall(page.read_text(encoding="utf-8"))
+    return [(mark, body) for mark, kind, body in found if kind in kinds]
+
+
+# --- names in the code -------------------------------------------------------------------------
+
+
+def names(tree: ast.AST, head: str = "") -> set[str]:
+    """Dotted names of all classes, functions and assigned names of a module."""
+    found = set()
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            found |= {head + node.name} | names(node, f"{head}{node.name}.")
+        elif isinstance(node, ast.Assign):
+            found |= {head + t.id for t in node.targets if isinstance(t, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found.add(head + node.target.id)
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_every_object_that_a_page_names_is_in_the_file_that_it_names(page):
+    for file, name in REFERENCE.findall(page.read_text(encoding="utf-8")):
+        path = CODE / file
+        assert path.is_file(), f"{page.name}: no file {file}"
+        known = names(ast.parse(path.read_text(encoding="utf-8")))
+        assert name in known, f"{page.name}: no {name} in {file}"
+
+
+def test_the_sctrans_page_names_at_least_one_object_for_each_of_the_nine_equations():
+    rows = (ROOT / "docs" / "sctrans.md").read_text(encoding="utf-8").splitlines()
+    cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows if row[:1] == "|"]
+    found = {row[0] for row in cells if len(row) == 3 and REFERENCE.search(row[2])}
+    assert {str(number) for number in range(1, 10)} <= found
+
+
+# --- commands ----------------------------------------------------------------------------------
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The words of every command line of cytonym in shell blocks."""
+    found = []
+    for _, body in fences(page, "bash", "console", "sh"):
+        for line in body.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            while words and re.fullmatch(r"\$|\w+=\S*", words[0]):
+                words = words[1:]
+            if words[:1] == ["cytonym"]:
+                found.append(words[1:])
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_every_command_on_a_page_is_understood_as_it_stands(page):
+    for words in commands(page):
+        if words == ["--version"]:
+            continue
+        assert words[0] in GROUP.commands, f"no command {words[0]}"
+        command = GROUP.commands[words[0]]
+        try:
+            context = command.make_context(words[0], words[1:])
+        except BadParameter as error:
+            pytest.fail(f"cytonym {' '.join(words)}: {error}")
+        if words[0] == "fit":
+            method = get(context.params["method"])
+            parse(method.Options, context.params["settings"], presets=method.presets)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_every_command_named_in_a_sentence_exists_with_its_options(page):
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    for line in re.findall(r"`cytonym ([^`]+)`", text):
+        words = re.sub(r"[\[\]|…]", " ", line).split()
+        if words[0].startswith("-"):
+            command = GROUP
+        else:
+            assert words[0] in GROUP.commands, f"{page.name}: cytonym {line}"
+            command = GROUP.commands[words[0]]
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known | {"--help"}
+
+
+def test_the_page_on_the_command_line_names_every_command_and_each_of_its_options_and_no_other():
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"\n## (\w+)\n(.*?)(?=\n## |\Z)", text, re.DOTALL))
+    synopsis = fences(ROOT / "docs" / "cli.md", "text")[0][1]
+    lines = dict(re.findall(r"cytonym (\w+) (.*?)(?=\ncytonym|\Z)", synopsis, re.DOTALL))
+    assert set(lines) == set(GROUP.commands)
+    for name, command in GROUP.commands.items():
+        options = {o for p in command.params for o in p.opts if o.startswith("--")}
+        for place in (sections[name], lines[name]):
+            said = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", place)) - {"--help"}
+            assert said == options, f"{name}: {sorted(said ^ options)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_every_make_target_on_a_page_is_in_the_makefile(page):
+    known = set(
+        re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    text = page.read_text(encoding="utf-8")
+    said = set(re.findall(r"`make (\w+)`", text))
+    for _, body in fences(page, "bash"):
+        said |= set(re.findall(r"^(?:\w+=\S+ )?make (\w+)", body, re.MULTILINE))
+    assert said <= known
+
+
+# --- Python ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md"], ids=ids)
+def test_the_python_of_the_readme_compiles_and_calls_what_exists_with_known_arguments(page):
+    blocks = fences(page, "python")
+    assert blocks
+    owners = {"cytonym": cytonym, "model": Annotator, "calls": cytonym.Annotation}
+    for _, body in blocks:
+        tree = ast.parse(body)
+        compile(tree, page.name, "exec")
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                assert isinstance(node.func.value, ast.Name)
+                function = getattr(owners[node.func.value.id], node.func.attr)
+                code = function.__code__
+                known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+                assert {keyword.arg for keyword in node.keywords} <= set(known)
+
+
+def test_every_attribute_that_the_pages_name_of_the_package_the_model_and_the_answer_exists():
+    owners = {"cytonym": cytonym, "model": Annotator, "calls": cytonym.Annotation}
+    owners |= {"Annotator": Annotator, "Annotation": cytonym.Annotation}
+    for page in PAGES:
+        for owner, name in re.findall(r"`(\w+)\.(\w+)[(.`]", page.read_text(encoding="utf-8")):
+            if owner in owners and name != "cytonym":
+                slots = getattr(owners[owner], "__slots__", ())
+                found = hasattr(owners[owner], name) or name in slots
+                found = found or importlib.util.find_spec(f"cytonym.{name}") is not None
+                assert found, f"{page.name}: {owner}.{name}"
+
+
+def test_the_lines_of_linear_that_contributing_shows_stand_in_its_file_in_this_order():
+    whole = (CODE / "methods" / "linear.py").read_text(encoding="utf-8").splitlines()
+    blocks = [b for m, b in fences(ROOT / "CONTRIBUTING.md", "python") if m == "methods/linear.py"]
+    assert len(blocks) >= 5
+    place = 0
+    for line in "".join(blocks).splitlines():
+        if line:
+            assert line in whole[place:], f"not in methods/linear.py, or above: {line!r}"
+            place = whole.index(line, place)
+
+
+def test_the_skeleton_of_contributing_is_a_method_that_names_8_cells_of_3_types(tmp_path):
+    (body,) = [b for m, b in fences(ROOT / "CONTRIBUTING.md", "python") if m == "skeleton"]
+    file = tmp_path / "mlp.py"
+    file.write_text(body, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("skeleton_of_contributing", file)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+        method = module.Mlp()
+        options = method.Options(genes=5, dim=4, epochs=1)
+        assert [*method.features(options)] == ["rna"]
+        net = method.build({"rna": 5}, 3, options)
+        here, zero = torch.ones(8, dtype=torch.bool), torch.zeros(8, dtype=torch.int64)
+        batch = Batch(
+            {"rna": torch.randn(8, 5)},
+            {},
+            {"rna": here},
+            torch.arange(8) % 3,
+            zero,
+            torch.arange(8),
+        )
+        (stage,) = method.stages(options, 8)
+        losses = stage.steps[0].loss(net, batch, Clock("fit", 0, 0.0, 1))
+        assert torch.isfinite(losses["total"])
+        assert method.predict(net, batch).scores.shape == (8, 3)
+    finally:
+        del sys.modules[spec.name]
+
+
+# --- what comes out ----------------------------------------------------------------------------
+
+
+def test_the_columns_on_the_pages_are_those_that_an_answer_writes():
+    cells, types = np.array(["a", "b"]), ["B/NK", "T"]
+    chances = pd.DataFrame([[0.9, 0.1], [0.2, 0.8]], cells, types, np.float32)
+    facts = {"method": "sctrans", "version": "0", "seed": 0, "options": "{}"}
+    answer = cytonym.Annotation(
+        cells, np.array(["B/NK", "T"]), np.float32([0.9, 0.8]), chances, np.eye(2), {}, (), facts
+    )
+    adata = answer.to(AnnData(np.eye(2), pd.DataFrame(index=cells)))
+    places = {f'obs["{name}"]' for name in adata.obs} | {f'obsm["{name}"]' for name in adata.obsm}
+    places |= {f'uns["{name}"]' for name in adata.uns}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme.split("## What comes out")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)) == places
+    assert [*adata.obsm["cell_type_pred_probabilities"]] == ["B|NK", "T"]
+    assert [*adata.uns["cell_type_pred"]["types"]] == types
+    contract = (ROOT / "docs" / "contract.md").read_text(encoding="utf-8")
+    row = next(line for line in contract.splitlines() if line.startswith("| `uns[key]`"))
+    assert set(re.findall(r"`(\w+)`", row)) == set(adata.uns["cell_type_pred"])
+    for column in answer.table():
+        assert f"`{column}`" in contract
+
+
+# --- what is written from the code -------------------------------------------------------------
+
+
+def written(kind: str, name: str) -> str:
+    """What stands between the marks: the output of ``cytonym methods``, or a preset's table."""
+    if kind == "cytonym methods":
+        return f"```text\n{method_page(get(name))}\n```\n"
+    method, preset = get(name.split()[0]), name.split()[1]
+    usual = method.Options().model_dump()
+
+    def word(value: object) -> str:
+        if isinstance(value, list | tuple):
+            return ",".join(map(str, value)) or "(empty)"
+        return "none" if value is None else str(value)
+
+    rows = [
+        f"| `{key}` | {word(usual[key])} | {word(value)} |"
+        for key, value in method.presets[preset].items()
+    ]
+    head = f"| option | default | `{preset}` |\n|---|---|---|\n"
+    return head + "".join(f"{row}\n" for row in rows)
+
+
+def renewed(text: str) -> str:
+    return WRITTEN.sub(lambda m: m[1] + written(m[2], m[3]) + m[5], text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_option_tables_are_those_of_the_code(page):
+    text = page.read_text(encoding="utf-8")
+    assert renewed(text) == text, "run: python tests/test_docs.py"
+
+
+def test_two_pages_show_all_options_of_their_method_and_one_its_preset():
+    found = [m[1:3] for page in PAGES for m in WRITTEN.findall(page.read_text(encoding="utf-8"))]
+    assert sorted(found) == [
+        ("cytonym methods", "linear"),
+        ("cytonym methods", "sctrans"),
+        ("preset", "sctrans paper"),
+    ]
+
+
+# --- the pages themselves ----------------------------------------------------------------------
+
+
+def anchors(page: Path) -> set[str]:
+    heads = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_every_link_and_picture_of_a_page_leads_somewhere(page):
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    for one, other in LINK.findall(text):
+        target = one or other
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        path = (page.parent / file).resolve() if file else page
+        assert path.exists(), f"{page.name}: {target}"
+        if anchor:
+            assert anchor in anchors(path), f"{page.name}: {target}"
+    for place in PLACE.findall(text):
+        assert [*ROOT.glob(place)], f"{page.name}: {place}"
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=ids)
+def test_no_page_names_a_machine_s_folder_or_an_address_that_it_need_not(page):
+    text = page.read_text(encoding="utf-8")
+    assert LOCAL.findall(text) == []
+    assert set(ADDRESS.findall(text)) <= HOSTS
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=ids)
+def test_no_page_boasts(page):
+    assert BOASTS.findall(page.read_text(encoding="utf-8").lower()) == []
+
+
+def test_the_citation_is_complete_and_has_the_version_of_the_package():
+    yaml = pytest.importorskip("yaml")
+    facts = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {"cff-version", "message", "title", "authors"} <= set(facts)
+    assert facts["version"] == project["version"]
+    assert facts["license"] == project["license"] == "BSD-3-Clause"
+    assert facts["authors"] == project["authors"]
+    (paper,) = facts["references"]
+    assert (paper["year"], paper["start"], paper["end"]) == (2024, 5954, 5962)
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## [{project['version']}]" in changes
+
+
+if __name__ == "__main__":
+    for one in PAGES:
+        one.write_text(renewed(one.read_text(encoding="utf-8")), encoding="utf-8")
