@@ -56,7 +56,7 @@ def fit_full(args: argparse.Namespace, seed: int) -> dict[str, Any]:
         "parts": len(options["scales"]) * options["heads"],
     }
     if options["linear_path"]:
-        for tensor in model.net.main["names"].parameters():
+        for tensor in model.net.main.names.parameters():
             nn.init.zeros_(tensor)
         line["alone"] = score(model, query)
     return line

@@ -87,7 +87,7 @@ def selection(model: Annotator, query: AnnData) -> pd.DataFrame:
     rows = []
     for kept in KEEP:
         net.options = net.options.but(keep=kept)
-        count = max(round(kept * net.main["tokens"].count), 1)
+        count = max(round(kept * net.main.tokens.count), 1)
         for by, net.select in ways if kept < 1 else [("all", salient)]:
             found = scores(common.truth(query), model.annotate(query, progress=False).labels)
             rows.append({"kept": kept, "sub-vectors": count, "by": by, **found})
@@ -113,7 +113,7 @@ def tabulate(frame: pd.DataFrame) -> pd.DataFrame:
 def markers(model: Annotator) -> pd.DataFrame:
     """For each type: its markers among the salient genes and sub-vectors, and by chance."""
     net: Any = model.net
-    n_parts = net.main["tokens"].count
+    n_parts = net.main.tokens.count
     genes = model.explain(top=TOP)
     parts = model.explain(top=n_parts, by="sub_vectors")
     names = model.feature_names()

@@ -200,11 +200,13 @@ def test_every_attribute_that_the_pages_name_of_the_package_the_model_and_the_an
 
 
 def test_the_lines_of_linear_that_contributing_shows_stand_in_its_file_in_this_order():
-    whole = (CODE / "methods" / "linear.py").read_text(encoding="utf-8").splitlines()
+    file = (CODE / "methods" / "linear.py").read_text(encoding="utf-8")
+    whole = [line.strip() for line in file.splitlines()]
     blocks = [b for m, b in fences(ROOT / "CONTRIBUTING.md", "python") if m == "methods/linear.py"]
     assert len(blocks) >= 5
     place = 0
     for line in "".join(blocks).splitlines():
+        line = line.strip()
         if line:
             assert line in whole[place:], f"not in methods/linear.py, or above: {line!r}"
             place = whole.index(line, place)

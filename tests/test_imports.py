@@ -16,7 +16,7 @@ LAYERS = [
     ["nn", "prep", "dna"],
     ["data", "methods", "train", "evaluate"],
     ["result", "bundle", "trust", "regulation"],
-    ["annotator", "fitting"],
+    ["annotator", "fitting", "inspecting"],
     ["cli", "view", "demo", "__init__", "__main__"],
 ]
 APART = {"data", "methods", "train", "evaluate"}

@@ -7,12 +7,14 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+# Not lazy: the folder of the same name would take its place when it is first imported.
+from cytonym.methods import registry as methods
+
 if TYPE_CHECKING:
     from cytonym.annotator import Annotator, load
     from cytonym.data.read import open_cells as read
     from cytonym.fitting import fit
     from cytonym.inspecting import inspect
-    from cytonym.methods import registry as methods
     from cytonym.result import Annotation
 
 __version__ = version("cytonym")
@@ -26,13 +28,6 @@ _WHERE = {
     "load": ("cytonym.annotator", "load"),
     "read": ("cytonym.data.read", "open_cells"),
 }
-
-
-def methods() -> dict[str, Any]:
-    """Every method by name; see :func:`cytonym.methods.registry`."""
-    from cytonym.methods import registry
-
-    return dict(registry())
 
 
 def __getattr__(name: str) -> Any:

@@ -161,5 +161,10 @@ def _swap(partial: Path, path: Path) -> None:
         return
     old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent)) / path.name
     os.replace(path, old)
-    os.replace(partial, path)
-    shutil.rmtree(old.parent, ignore_errors=True)
+    try:
+        os.replace(partial, path)
+    except BaseException:
+        os.replace(old, path)
+        raise
+    finally:
+        shutil.rmtree(old.parent, ignore_errors=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -65,9 +65,20 @@ def parse(
             raise OptionError(f"No preset {preset!r}. {suggest(str(preset), [*presets])}")
         base = presets[preset]
     try:
-        return kind.model_validate({**base, **given})
+        return kind.model_validate({**base, **_tuples(kind, given)})
     except ValidationError as error:
         raise OptionError(_explain(kind, error)) from None
+
+
+def _tuples(kind: type[Options], given: Mapping[str, Any]) -> dict[str, Any]:
+    """One word where the option is a tuple is a tuple of one."""
+    fields = kind.model_fields
+    return {
+        key: (value,)
+        if isinstance(value, str) and key in fields and get_origin(fields[key].annotation) is tuple
+        else value
+        for key, value in given.items()
+    }
 
 
 def _explain(kind: type[Options], error: ValidationError) -> str:

@@ -51,7 +51,7 @@ def test_the_optional_losses_can_be_switched_off_and_are_not_computed(small):
     net = small.net(contrast=0.0, completion=0.0, light=False, linear_path=False)
     assert net.light is None
     assert net.linear is None
-    assert "decoder" not in net.main
+    assert net.main.decoder is None
     assert [*main_loss(net, small.batch(), CLOCK)] == ["total", "classification"]
     names = [stage.name for stage in get("sctrans").stages(net.options, 100)]
     assert names == ["joint"]
@@ -83,13 +83,13 @@ def test_genes_of_a_masked_token_do_not_influence_the_answer(small, hidden):
         x[:, 4 * hidden : 4 * hidden + 4] += extra
         filled, tokens, _ = net.look(x)
         z, *_ = net.encode(tokens, visible)
-        answers.append(net.join(net.main["names"](z), filled, visible))
+        answers.append(net.join(net.main.names(z), filled, visible))
     torch.testing.assert_close(*answers, rtol=0, atol=0)
     x = batch.x["rna"].clone()
     x[:, 4 * ((hidden + 1) % 5)] += 50.0
     filled, tokens, _ = net.look(x)
     z, *_ = net.encode(tokens, visible)
-    assert not torch.allclose(net.join(net.main["names"](z), filled, visible), answers[0])
+    assert not torch.allclose(net.join(net.main.names(z), filled, visible), answers[0])
 
 
 def test_a_gene_that_is_hidden_or_missing_does_not_influence_the_answer(small):

@@ -77,7 +77,7 @@ def scene(small):
     net = small.net()
     grid = torch.randn(3, 5, 8, generator=torch.Generator().manual_seed(0))
     visible = Visible(SHOWN)
-    return net, net.main["encoder"].blocks[0].attention, grid, visible
+    return net, net.main.encoder.blocks[0].attention, grid, visible
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -111,7 +111,7 @@ def test_a_masked_neighbour_is_the_blank_and_what_lies_under_the_mask_is_not_see
 
 def test_s_and_m_of_equation_4_equal_numpy_and_m_of_a_token_is_the_mean_over_scales(scene):
     net, _, grid, visible = scene
-    block = net.main["encoder"].blocks[-1]
+    block = net.main.encoder.blocks[-1]
     tokens = visible.take(grid)
     found = net.salience(tokens, visible)
     normed = array(block.before(grid))
@@ -142,7 +142,7 @@ def test_completion_is_the_mean_error_of_masked_genes_that_were_measured(small):
     visible = SHOWN & shown
     found = completion_loss(net, x, tokens, shown, visible)
     _, after, _, packed = net.encode(tokens, visible)
-    predicted = array(net.main["decoder"](after, packed))
+    predicted = array(net.main.decoder(after, packed))
     errors = []
     for cell in range(3):
         for gene in range(18):
@@ -157,7 +157,7 @@ def test_completion_is_the_mean_error_of_masked_genes_that_were_measured(small):
 @pytest.mark.parametrize("projection", ["own", "shared"])
 def test_tokens_are_linear_maps_of_4_genes_scaled_up_for_the_genes_not_seen(small, projection):
     net, batch = small.net(projection=projection), small.batch(2, missing=(0, 1, 12, 13, 14, 15))
-    module = net.main["tokens"]
+    module = net.main.tokens
     assert module.weight.shape[0] == (5 if projection == "own" else 1)
     x = array(batch.x["rna"])
     _, tokens, shown = net.look(batch.x["rna"])

@@ -34,8 +34,10 @@ def random_like(
 
 
 def _wrap(seed: int) -> int:
-    """The seed spread over 64 bits, as a signed number."""
-    spread = (seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % 2**64
+    """The seed mixed over 64 bits, as a signed number: neighbours lie far apart."""
+    spread = (seed + 1) * 0xD1342543DE82EF95 % 2**64
+    spread = (spread ^ (spread >> 32)) * 0xDABA0B6EB09322E3 % 2**64
+    spread ^= spread >> 29
     return spread - 2**64 if spread >= 2**63 else spread
 
 

@@ -47,16 +47,17 @@ def read_snapshot(path: Path, *, fingerprint: str) -> Snapshot | None:
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads(file.metadata()["facts"])
+            facts = json.loads((file.metadata() or {})["facts"])
+            owner = facts["fingerprint"]
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(
             f"The training state {path} is damaged ({error}). Remove it and start the fit again."
         ) from error
-    if facts["fingerprint"] != fingerprint:
+    if owner != fingerprint:
         raise TrainingError(
             f"The training state {path} belongs to a fit with other data, options or seed "
-            f"({facts['fingerprint']}, this fit is {fingerprint}). Remove it, or choose another "
+            f"({owner}, this fit is {fingerprint}). Remove it, or choose another "
             "folder."
         )
     return Snapshot(tensors, facts)
