@@ -102,6 +102,12 @@ def once(path: Path, key: dict[str, Any], measure: Callable[[], dict[str, Any]])
     return line
 
 
+def tag(args: argparse.Namespace) -> str:
+    """What tells a run's files from those of other settings; empty with none."""
+    words = [f"cells={args.cells}"] * (args.cells is not None) + sorted(args.words)
+    return "".join(f"_{word.replace('/', '-')}" for word in words)
+
+
 # --- tables ------------------------------------------------------------------------------------
 
 

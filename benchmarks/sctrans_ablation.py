@@ -102,14 +102,14 @@ def tabulate(lines: list[dict[str, Any]]) -> pd.DataFrame:
     rows = []
     for name, group in frame.groupby("variant", sort=False):
         change = group["macro_f1"].to_numpy() - base.loc[group["seed"]].to_numpy()
-        seconds = group["seconds"].median()
+        seconds = group["seconds"].dropna()
         rows.append(
             {
                 "variant": name,
                 "accuracy": common.spread(group["accuracy"]),
                 "macro-F1": common.spread(group["macro_f1"]),
                 "change of macro-F1": f"{np.mean(change):+.3f}",
-                "fit, s": "-" if np.isnan(seconds) else f"{seconds:.0f}",
+                "fit, s": f"{seconds.median():.0f}" if len(seconds) else "-",
             }
         )
     return pd.DataFrame(rows)

@@ -44,8 +44,7 @@ Select = Callable[[Tensor, Tensor, float], Tensor]
 
 def fitted(args: argparse.Namespace, reference: AnnData, seed: int) -> Annotator:
     """The model; read back where an earlier run left it."""
-    words = [f"cells={args.cells}"] * (args.cells is not None) + sorted(args.words)
-    folder = args.out / "_".join([NAME, str(seed), *words]).replace("/", "-")
+    folder = args.out / f"{NAME}_{seed}{common.tag(args)}"
     if not folder.exists():
         settings = {"sub_vector": SUB_VECTOR, **args.settings}
         common.fit(reference, "sctrans", seed, settings).save(folder)
@@ -107,7 +106,7 @@ def tabulate(frame: pd.DataFrame) -> pd.DataFrame:
         pairs = zip(curves(frame, by, "accuracy"), curves(frame, by, "macro_f1"), strict=True)
         texts = [f"{common.spread(a)} / {common.spread(f)}" for a, f in pairs]
         table[f"{by} (accuracy / macro-F1)"] = texts
-    return table
+    return table.assign(kept=[f"{kept:.0%}" for kept in table["kept"]])
 
 
 def markers(model: Annotator) -> pd.DataFrame:
@@ -125,14 +124,14 @@ def markers(model: Annotator) -> pd.DataFrame:
         inside = parts.loc[parts["type"] == kind, "genes"]
         holds = np.array([bool(known & {*text.split(",")}) for text in inside])
         hits = int(holds[:n_top].sum())
-        by_gene = hypergeom(len(names), len(known), TOP)
-        by_part = hypergeom(n_parts, int(holds.sum()), n_top)
+        chance = hypergeom.sf(hits - 1, n_parts, int(holds.sum()), n_top)
         row = {"type": kind, "markers in the panel": len(known)}
         row[f"among the top {TOP} genes"] = f"{len(best)}: {', '.join(best)}".removesuffix(": ")
-        row |= {"by chance": f"{by_gene.mean():.2f}", "P": f"{by_gene.sf(len(best) - 1):.1e}"}
+        row["by chance"] = f"{TOP * len(known) / len(names):.2f}"
+        row["P"] = f"{hypergeom.sf(len(best) - 1, len(names), len(known), TOP):.1e}"
         row["salient sub-vectors with a marker"] = f"{hits} of {n_top}"
         row |= {"hit ratio": hits / n_top, "hit ratio by chance": float(holds.mean())}
-        rows.append({**row, "P (sub-vectors)": f"{by_part.sf(hits - 1):.2g}"})
+        rows.append({**row, "P (sub-vectors)": f"{chance:.2g}"})
     return pd.DataFrame(rows)
 
 

@@ -3,7 +3,7 @@
     python benchmarks/speed.py --data DIR --out FOLDER
 
 Whole processes, from ``.h5ad`` on disk to labels on disk, in turn. Writes ``speed.md``, ``.csv``
-and ``.png``; models and queries are kept in ``speed_files``, which may be deleted.
+and ``.png``; models and queries are kept in ``speed_files*``, which may be deleted.
 """
 
 # At the top only what comes with Python: this file is also the process that is measured, and the
@@ -110,7 +110,7 @@ def measure(args: Any) -> tuple[Any, Any]:
     import common
 
     names, memory = (PEER, *METHODS), []
-    files = args.out / "speed_files"
+    files = args.out / f"speed_files{common.tag(args)}"
     adata = common.cells(args)
     make_models(args, adata, files / "all_genes")
     query = make_query(adata, files / f"query_{args.query_cells}.h5ad", args.query_cells)

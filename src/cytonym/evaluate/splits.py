@@ -14,7 +14,7 @@ def holdout(y: np.ndarray, *, share: float, seed: int) -> np.ndarray:
         ``(cells,)`` int label codes; -1 = unlabelled, never held out.
     share
         Share of each type, rounded; types with fewer than 4 cells stay whole, larger ones give
-        at least one.
+        at least one. 0 holds out nothing.
 
     Returns
     -------
@@ -24,7 +24,7 @@ def holdout(y: np.ndarray, *, share: float, seed: int) -> np.ndarray:
     out = np.zeros(len(y), dtype=bool)
     for code in np.unique(y[y >= 0]):
         rows = rng.permutation(np.flatnonzero(y == code))
-        if len(rows) >= 4:
+        if share > 0 and len(rows) >= 4:
             out[rows[: max(round(share * len(rows)), 1)]] = True
     return out
 

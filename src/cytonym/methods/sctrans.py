@@ -440,7 +440,7 @@ def build_mask(
 def completion_loss(
     net: SCTransNet, x: Tensor, tokens: Tensor, shown: Tensor, visible: Tensor
 ) -> Float[Tensor, ""]:
-    """Eq. 3: squared error of the masked sub-vectors, mean over their measured genes."""
+    """Eq. 3: squared error of the masked sub-vectors, mean over a cell's measured ones."""
     _, after, _, packed = net.encode(tokens, visible)
     assert net.main.decoder is not None
     predicted = net.main.decoder(after, packed)
@@ -448,7 +448,7 @@ def completion_loss(
     cut = net.main.tokens.cut
     wanted = cut(seen.to(truth.dtype)) * (shown & ~visible).unsqueeze(2)
     error = (predicted.float() - cut(truth)).square() * wanted
-    return error.sum() / wanted.sum().clamp_min(1)
+    return (error.sum((1, 2)) / wanted.sum((1, 2)).clamp_min(1)).mean()
 
 
 def main_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
@@ -505,7 +505,7 @@ def light_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
     kl = distillation(net.main.names(student), teacher)
     total, parts = kl, {"distillation": kl}
     if options.salient_share is not None:
-        share = torch.stack([m.mean() for m in salience]).mean()
+        share = torch.stack([clock.gather(m.mean(1)).mean() for m in salience]).mean()
         parts["salient_share"] = share.detach()
         total = total + (share - options.salient_share).square()
     return {"total": total, **parts}
