@@ -21,11 +21,15 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## every script benchmarks/bench_*.py; needs DATA=folder of the data sets
+bench: $(READY)  ## the accuracy table and the SCTrans experiments; needs DATA=folder
 	@test -n "$(DATA)" || { echo "make bench needs DATA=folder (or CYTONYM_DATA)" >&2; exit 2; }
-	set -e; for script in benchmarks/bench_*.py; do \
-		echo "== $$script"; CYTONYM_DATA="$(DATA)" $(BIN)/python $$script; \
+	mkdir -p bench
+	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" --out bench/accuracy.jsonl \
+		--methods lr_hvg,lr_pcs,knn_pcs,linear,sctrans,sctrans_paper --tasks all --seeds 0-4
+	for script in ablation curves selection; do \
+		$(BIN)/python benchmarks/sctrans_$$script.py --data "$(DATA)" --out bench || exit; \
 	done
+	$(BIN)/python benchmarks/speed.py --data "$(DATA)" --out bench
 
 # torch comes first and alone, so that a CPU build that pip was pointed to is the one taken.
 # pyright's own node comes as a package: nothing is downloaded when it first runs.

@@ -122,12 +122,11 @@ def measure(args: Any) -> tuple[Any, Any]:
     total = np.asarray(adata.X.sum(axis=0)).ravel()
     most = np.sort(np.argsort(-total, kind="stable")[: args.genes])
     small = adata[:, most].copy()
-    make_models(args, small, files / "fewer_genes")
+    make_models(args, small, models := files / "fewer_genes")
     for n_cells in args.memory_cells:
         query = make_query(small, files / f"query_{args.genes}_genes_{n_cells}.h5ad", n_cells)
         for name in names:
-            found = run(name, files / "fewer_genes", query)
-            memory.append({"cells": n_cells, "process": name, **found})
+            memory.append({"cells": n_cells, "process": name, **run(name, models, query)})
     return pd.DataFrame(times), pd.DataFrame(memory)
 
 
@@ -168,12 +167,11 @@ def report(args: Any, times: Any, memory: Any) -> None:
     common.write(args, "speed", "Time and memory of naming cells", parts)
     made, axes = common.figure(2)
     axes[0].barh(names, seconds.median(), color=PALETTE[: len(names)])
-    axes[0].invert_yaxis()
-    axes[0].set_xlabel(f"seconds for {args.query_cells:,} cells")
+    axes[0].set(xlabel=f"seconds for {args.query_cells:,} cells", ylim=(len(names) - 0.5, -0.5))
     for place, name in enumerate(names):
         common.curve(axes[1], peaks.columns, [[x] for x in peaks.loc[name]], place, name)
-    axes[1].set(xscale="log", xlabel=f"cells ({args.genes:,} genes)", ylabel="peak memory, MiB")
-    axes[1].set_ylim(bottom=0)
+    axes[1].set(xlabel=f"cells ({args.genes:,} genes)", ylabel="peak memory, MiB", ylim=(0, None))
+    axes[1].xaxis.set_major_formatter("{x:,.0f}")
     axes[1].legend(frameon=False)
     common.save(made, args, "speed")
 

@@ -28,7 +28,6 @@ def test_words_become_numbers_flags_tuples_and_none():
         as_dict(["dim"])
 
 
-@pytest.mark.xfail(strict=True, reason="one word without a comma stays a str, and fails")
 def test_a_tuple_of_one_can_be_given_as_a_word():
     assert parse(Some, ["sizes=4"], presets={}).sizes == (4,)
 

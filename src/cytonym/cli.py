@@ -80,7 +80,9 @@ def fit(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the method; repeatable."),
     ] = None,
-    query: Annotated[Path | None, typer.Option(help="Unlabelled cells to learn from too.")] = None,
+    query: Annotated[
+        Path | None, typer.Option(help="Learn only genes that these cells have.")
+    ] = None,
     genes: Genes = None,
     layer: Layer = None,
     quiet: Quiet = False,

@@ -113,7 +113,8 @@ class Annotation:
         partial = Path(name)
         try:
             if isinstance(query, ad.AnnData):
-                self._write_whole(query.copy(), partial, key)
+                whole = query.to_memory() if query.isbacked else query.copy()
+                self._write_whole(whole, partial, key)
             elif Path(query).suffix == ".h5ad" and _is_modern(Path(query)):
                 shutil.copyfile(query, partial)
                 self._add_to_file(partial, key)
@@ -125,7 +126,6 @@ class Annotation:
             partial.unlink(missing_ok=True)
 
     def _write_whole(self, adata: ad.AnnData, path: Path, key: str) -> None:
-        adata = adata.to_memory() if adata.isbacked else adata
         self.to(adata, key=key).write_h5ad(path)
 
     def _add_to_file(self, path: Path, key: str) -> None:

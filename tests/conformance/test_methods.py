@@ -151,7 +151,6 @@ def test_80_of_240_cells_without_a_label_are_no_type_and_no_obstacle(kit):
     assert accuracy(answer.labels, kit.query) >= 0.7
 
 
-@pytest.mark.xfail(strict=True, reason="holdout() takes one cell of each type at a share of 0")
 def test_validation_0_holds_out_no_cell_and_compares_nothing(fitted):
     assert fitted.report.n_held_out == 0
     assert fitted.report.held_out == ()

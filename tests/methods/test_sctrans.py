@@ -192,7 +192,6 @@ def test_a_model_without_a_light_encoder_says_that_it_has_no_sub_vectors(bare):
         bare[1].explain(by="sub_vectors")
 
 
-@pytest.mark.xfail(strict=True, raises=KeyError, reason="complete() asks for a missing decoder")
 def test_a_model_without_a_decoder_says_that_it_cannot_complete(bare):
     with pytest.raises(OptionError):
         bare[1].complete(bare[0])

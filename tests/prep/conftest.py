@@ -1,9 +1,14 @@
 """Small matrices as streams of blocks."""
 
+import importlib
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from scipy.sparse import csr_matrix
 
 from cytonym.types import FeatureSpace
@@ -28,6 +33,16 @@ class Held:
 def space_of(n, measured=None):
     names = np.array([f"G{i}" for i in range(n)])
     return FeatureSpace("rna", names, np.ones(n, bool) if measured is None else measured)
+
+
+@pytest.fixture
+def scanpy() -> Iterator[ModuleType]:
+    """scanpy, kept quiet; its numba raises torch's number of threads, which is set back."""
+    threads = torch.get_num_threads()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield importlib.import_module("scanpy")
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

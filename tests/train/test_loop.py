@@ -100,7 +100,7 @@ def test_ctrl_c_ends_after_the_epoch_and_keeps_its_weights(toy, caplog):
 
     before = signal.getsignal(signal.SIGINT)
     net, other = toy.net(), toy.net()
-    stages = [toy.stage("one", 5), toy.stage("two", 5)]
+    stages = [toy.stage("one", 5)]
     with caplog.at_level(logging.WARNING, "cytonym"):
         history = train(net, stages, toy.cells(), seed=0, on_epoch=press)
     assert history.interrupted
@@ -115,6 +115,20 @@ def test_ctrl_c_ends_after_the_epoch_and_keeps_its_weights(toy, caplog):
 
     with pytest.raises(Killed):
         train(other, stages, toy.cells(), seed=0, on_epoch=stop)
+    assert_same(net, other)
+
+
+def test_ctrl_c_before_the_last_stage_keeps_the_state_and_gives_no_network(toy, tmp_path):
+    def press(done, facts):
+        if done == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    stages, state = [toy.stage("one", 5), toy.stage("two", 5)], tmp_path / "fit.safetensors"
+    net, other = toy.net(), toy.net()
+    with pytest.raises(KeyboardInterrupt):
+        train(net, stages, toy.cells(), seed=0, on_epoch=press, state=state)
+    train(net, stages, toy.cells(), seed=0, state=state)
+    train(other, stages, toy.cells(), seed=0)
     assert_same(net, other)
 
 

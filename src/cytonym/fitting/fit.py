@@ -155,19 +155,21 @@ def _open(
     notes = [*cells.notes, *found.notes]
     notes += [f"{cells.finding[name].where} read as {cells.finding[name].kind}" for name in spaces]
     if query is not None:
-        spaces = _shared(spaces, query, notes)
+        spaces = _shared(spaces, query, notes, genes)
     source, _ = align(cells, spaces, genes=genes)
     return Task(source, spaces, found.codes, found.names, seed), notes
 
 
 def _shared(
-    spaces: Mapping[str, FeatureSpace], query: Data, notes: list[str]
+    spaces: Mapping[str, FeatureSpace], query: Data, notes: list[str], genes: str | None
 ) -> dict[str, FeatureSpace]:
     """Only the features that the query has too; too few is a DataError."""
     cells = open_cells(query)
+    if genes is not None and all(genes not in space.columns for space in cells.spaces.values()):
+        genes = None  # a column of the reference alone
     out = dict(spaces)
     for name in spaces.keys() & cells.spaces.keys():
-        selection, coverage = match(cells.spaces[name], spaces[name])
+        selection, coverage = match(cells.spaces[name], spaces[name], genes=genes)
         problem = misfit(cells.spaces[name], spaces[name], coverage)
         if problem is not None:
             raise DataError(problem, subject=cells.name)

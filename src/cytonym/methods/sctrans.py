@@ -12,7 +12,7 @@ s·c genes), Ψ visible and Ω masked positions, M coefficients of salience, z p
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -34,6 +34,8 @@ from cytonym.options import Options
 from cytonym.prep import Depth, Log1p, Panel, Scale, Smooth
 from cytonym.types import Batch, Clock, Optim, Output, Salience, Stage, Step, Transform
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
 
 class SCTransOptions(Options):
     """Options of ``sctrans``. ``auto`` is decided by cross-validation inside the reference."""
@@ -46,13 +48,13 @@ class SCTransOptions(Options):
     smooth_k: PositiveInt | Literal["auto"] = Field(
         "auto", description="principal components of the smoothing"
     )
-    smooth_alpha: float | Literal["auto"] = Field(
+    smooth_alpha: Share | Literal["auto"] = Field(
         "auto", description="share of the projection in the smoothed input, 0 to 1"
     )
     unit_variance: bool | Literal["auto"] = Field(
         "auto", description="divide genes by their standard deviation"
     )
-    log_base: float | None = Field(None, description="base of the logarithm; none = natural")
+    log_base: float | None = Field(None, gt=1, description="base of the logarithm; none = natural")
     sub_vector: PositiveInt = Field(512, description="s, genes in a sub-vector")
     projection: Literal["own", "shared"] = Field(
         "own", description="one token projection for each sub-vector, or one for all"
@@ -73,8 +75,8 @@ class SCTransOptions(Options):
     )
     penalty: float = Field(1.0, ge=0, description="L2 penalty of the linear path")
     mask: float = Field(0.75, ge=0, lt=1, description="r, share of tokens masked for completion")
-    mask_names: float = Field(
-        0.25, ge=0, lt=1, description="share of tokens masked while classifying"
+    mask_names: float | None = Field(
+        0.25, ge=0, lt=1, description="share masked while classifying; none = the mask of Eq. 3"
     )
     completion: float = Field(0.5, ge=0, description="weight of completion (Eq. 3); 0 = without")
     contrast: float = Field(0.2, ge=0, description="weight of contrast (Eq. 8); 0 = without")
@@ -85,9 +87,13 @@ class SCTransOptions(Options):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="of the cross-entropy")
     light: bool = Field(True, description="train the light encoder (Eq. 4, 5, 7)")
     mutual: bool = Field(False, description="the encoder learns from the light one too")
+    standardise: bool = Field(True, description="standardise S within the cell; Eq. 4 does not")
     sharpness: PositiveFloat = Field(5.0, description="T of Eq. 4")
     salient_share: float | None = Field(
-        0.5, description="share of salient sub-vectors that the light encoder is drawn to"
+        0.5,
+        ge=0,
+        le=1,
+        description="share of salient sub-vectors that E_S is drawn to",
     )
     keep: float = Field(
         1.0, gt=0, le=1, description="share of sub-vectors that the second pass reads; 1 = all"
@@ -99,7 +105,7 @@ class SCTransOptions(Options):
     lr: PositiveFloat = Field(1e-3, description="learning rate")
     weight_decay: float = Field(0.05, ge=0, description="of AdamW")
     average: float = Field(0.98, ge=0, lt=1, description="decay of the running mean of weights")
-    seed: int = Field(0, description="of random gene order and of the components")
+    order_seed: int = Field(0, description="of the random order of genes")
 
     @model_validator(mode="after")
     def _widths_fit(self) -> SCTransOptions:
@@ -211,7 +217,7 @@ class MultiScale(nn.Module):
         self.out = nn.Linear(dim, dim)
 
     def grouped(self, grid: Tensor, c: int) -> Float[Tensor, "cells groups wide"]:
-        """C neighbouring positions side by side: I(X, i) of Eq. 1."""
+        """Put c neighbouring positions side by side: I(X, i) of Eq. 1."""
         return F.pad(grid, (0, 0, 0, -grid.shape[1] % c)).unflatten(1, (-1, c)).flatten(2)
 
     def _split(self, rows: Tensor) -> Float[Tensor, "cells heads rows channels"]:
@@ -399,9 +405,10 @@ class SCTransNet(nn.Module):
             scores = block.attention.scores(block.before(before), visible)
         out = []
         for threshold, score in zip(self.light.threshold, scores, strict=True):
-            spread = score.std(1, keepdim=True, unbiased=False).clamp_min(1e-6)
-            standard = (score - score.mean(1, keepdim=True)) / spread
-            out.append(torch.sigmoid(self.options.sharpness * (standard - threshold)))
+            if self.options.standardise:
+                spread = score.std(1, keepdim=True, unbiased=False).clamp_min(1e-6)
+                score = (score - score.mean(1, keepdim=True)) / spread
+            out.append(torch.sigmoid(self.options.sharpness * (score - threshold)))
         return out
 
     def by_token(self, salience: Sequence[Tensor]) -> Float[Tensor, "cells tokens"]:
@@ -434,6 +441,16 @@ def build_mask(
     return shown & torch.zeros_like(shown).scatter(1, best, True)
 
 
+def names_mask(
+    net: SCTransNet, batch: Batch, shown: Bool[Tensor, "cells tokens"], clock: Clock
+) -> Bool[Tensor, "cells tokens"]:
+    """Ψ of the classification: a mask of its own, or that of the completion."""
+    options = net.options
+    if options.mask_names is None:
+        return build_mask(batch, shown, options.mask, clock.seed + 2)
+    return build_mask(batch, shown, options.mask_names, clock.seed + 1)
+
+
 # --- the losses --------------------------------------------------------------------------------
 
 
@@ -457,7 +474,7 @@ def main_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
     options, x = net.options, batch.x["rna"]
     hide = random_like(batch.key, x.shape[1], seed=clock.seed) < options.gene_dropout
     _, tokens, shown = net.look(x, hide if options.gene_dropout else None)
-    visible = build_mask(batch, shown, options.mask_names, clock.seed + 1)
+    visible = names_mask(net, batch, shown, clock)
     z, _, before, packed = net.encode(tokens, visible)
     scores = net.main.names(z)
     parts = {}
@@ -497,7 +514,7 @@ def light_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
     options = net.options
     with torch.no_grad():
         _, tokens, shown = net.look(batch.x["rna"])
-        visible = build_mask(batch, shown, options.mask_names, clock.seed + 1)
+        visible = names_mask(net, batch, shown, clock)
         z, _, before, packed = net.encode(tokens, visible)
         teacher = net.main.names(z)
     salience = net.salience(before, packed)
@@ -516,7 +533,8 @@ def linear_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]
     assert isinstance(net, SCTransNet)
     assert net.linear is not None
     fit = classification(net.linear(observed(batch.x["rna"])[0]), batch.y)
-    shrink = net.options.penalty * net.linear.weight.square().sum() / (2 * len(batch))
+    cells = len(clock.gather(batch.y))
+    shrink = net.options.penalty * net.linear.weight.square().sum() / (2 * cells)
     return {"total": fit + shrink, "linear": fit.detach()}
 
 
@@ -572,10 +590,10 @@ class SCTrans(Method[SCTransOptions]):
             None if options.genes == "all" else int(options.genes),
             order=options.order,
             keep=options.markers,
-            seed=options.seed,
+            seed=options.order_seed,
         )
         scale = Scale(unit=bool(options.unit_variance))
-        smooth = Smooth(int(options.smooth_k), float(options.smooth_alpha), seed=options.seed)
+        smooth = Smooth(int(options.smooth_k), float(options.smooth_alpha))
         return {"rna": (Depth(), Log1p(options.log_base), panel, scale, smooth)}
 
     def build(self, widths: Mapping[str, int], n_types: int, options: SCTransOptions) -> SCTransNet:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.sparse import csr_matrix
 
+from cytonym.errors import OptionError
 from cytonym.types import Blocks, Bound, FeatureSpace, Matrix
 
 Order = Literal["given", "coexpression", "random"]
@@ -57,6 +58,12 @@ class Panel:
             score = np.where(usable, dispersion(mean, variance), -np.inf)
             chosen = np.zeros(len(usable), dtype=bool)
             chosen[np.argsort(-score, kind="stable")[: self.n]] = True
+        absent = sorted({*self.keep} - {*blocks.space.names})
+        if absent:
+            raise OptionError(
+                f"{len(absent)} of {len(self.keep)} markers are no features of the reference: "
+                f"{', '.join(absent[:10])}. Give them as the reference spells them."
+            )
         chosen |= np.isin(blocks.space.names, self.keep)
         self.index = self._arrange(np.flatnonzero(chosen), blocks)
         return self

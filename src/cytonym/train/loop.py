@@ -79,8 +79,9 @@ def train(
             run.go(state, fingerprint, on_epoch, done, stop)
             done += stage.epochs
             if stop.is_set():
+                if place < len(stages) - 1:  # a part of the network knows nothing yet
+                    raise KeyboardInterrupt
                 history.interrupted = True
-                break
     return history
 
 

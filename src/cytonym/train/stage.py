@@ -6,6 +6,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -169,7 +170,9 @@ class StageRun:
         self, running: _Running, batch: Batch, clock: Clock, number: int
     ) -> dict[str, Tensor]:
         """The losses, with their gradients left in the part."""
-        with self.accelerator.autocast():
+        # A line search compares losses that differ by less than bf16 can tell apart.
+        exact = nullcontext() if running.optimizer is None else self.accelerator.autocast()
+        with exact:
             losses = running.taught(batch, clock)
         if not torch.isfinite(losses["total"]):
             parts = ", ".join(f"{name} {value.item():.3g}" for name, value in losses.items())
