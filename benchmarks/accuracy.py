@@ -133,8 +133,11 @@ def ours(method: str, **options: object) -> Callable[[ad.AnnData, np.ndarray, in
     """
 
     def fit(reference: ad.AnnData, labels: np.ndarray, seed: int) -> Predict:
+        import torch
+
         import cytonym
 
+        torch.set_num_threads(1)  # numba, loaded by scanpy, sets it to all cores
         reference = ad.AnnData(
             reference.X, obs=pd.DataFrame({"label": labels}, reference.obs_names), var=reference.var
         )

@@ -84,7 +84,10 @@ def _tuples(kind: type[Options], given: Mapping[str, Any]) -> dict[str, Any]:
 def _explain(kind: type[Options], error: ValidationError) -> str:
     lines = []
     for fault in error.errors():
-        key = str(fault["loc"][0]) if fault["loc"] else "options"
+        if not fault["loc"]:
+            lines.append(f"The options do not go together: {fault['msg']}.")
+            continue
+        key = str(fault["loc"][0])
         if fault["type"] == "extra_forbidden":
             lines.append(f"No option {key!r}. {suggest(key, [*kind.model_fields])}")
         else:

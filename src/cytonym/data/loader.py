@@ -146,16 +146,16 @@ class Feed:
         streams = [self._stream(part, steps, rng) for part in (taught[labelled], taught[~labelled])]
         for step in range(steps):
             rows = np.concatenate([stream[step] for stream in streams])
-            if len(rows) % world:
-                raise ValueError(f"{world} processes cannot share a batch of {len(rows)} cells")
             yield self.batch(rows[rank::world])
 
-    def _stream(self, rows: np.ndarray, steps: int, rng: np.random.Generator) -> np.ndarray:
-        """``(steps, size)`` rows; size is a multiple of 8, filled up from the start."""
+    def _stream(
+        self, rows: np.ndarray, steps: int, world: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """``(steps, size)`` rows; size is a multiple of ``world``, filled up from the start."""
         if len(rows) == 0:
             return np.empty((steps, 0), dtype=np.int64)
         size = -(-len(rows) // steps)
-        size = -(-size // 8) * 8
+        size = -(-size // world) * world
         order = rng.permutation(rows) if self._place is not None else shuffled(rows, rng)
         return np.resize(order, (steps, size))
 

@@ -32,7 +32,7 @@ from cytonym.nn.losses import (
 )
 from cytonym.options import Options
 from cytonym.prep import Depth, Log1p, Panel, Scale, Smooth
-from cytonym.types import Batch, Clock, Optim, Output, Salience, Stage, Step, Transform
+from cytonym.types import Batch, Clock, Loss, Optim, Output, Salience, Stage, Step, Transform
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -528,14 +528,17 @@ def light_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
     return {"total": total, **parts}
 
 
-def linear_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+def linear_loss(n_cells: int) -> Loss:
     """Cross-entropy of the linear path, with the penalty of logistic regression (convex)."""
-    assert isinstance(net, SCTransNet)
-    assert net.linear is not None
-    fit = classification(net.linear(observed(batch.x["rna"])[0]), batch.y)
-    cells = len(clock.gather(batch.y))
-    shrink = net.options.penalty * net.linear.weight.square().sum() / (2 * cells)
-    return {"total": fit + shrink, "linear": fit.detach()}
+
+    def loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+        assert isinstance(net, SCTransNet)
+        assert net.linear is not None
+        fit = classification(net.linear(observed(batch.x["rna"])[0]), batch.y)
+        shrink = net.options.penalty * net.linear.weight.square().sum() / (2 * n_cells)
+        return {"total": fit + shrink, "linear": fit.detach()}
+
+    return loss
 
 
 def _part(name: str) -> Callable[[nn.Module], nn.Module]:
@@ -620,7 +623,7 @@ class SCTrans(Method[SCTransOptions]):
         )
         if not options.linear_path:
             return (joint,)
-        solve = Step(linear_loss, _part("linear"), Optim(solver="lbfgs"))
+        solve = Step(linear_loss(n_cells), _part("linear"), Optim(solver="lbfgs"))
         return (Stage("linear", (solve,), 1, 8192, average=0.9 if n_cells > 8192 else 0.0), joint)
 
     def predict(self, net: nn.Module, batch: Batch) -> Output:
