@@ -143,7 +143,9 @@ class Feed:
         steps = self.steps(stage)
         taught = self._taught(stage)
         labelled = self.y[taught] >= 0
-        streams = [self._stream(part, steps, rng) for part in (taught[labelled], taught[~labelled])]
+        streams = [
+            self._stream(part, steps, world, rng) for part in (taught[labelled], taught[~labelled])
+        ]
         for step in range(steps):
             rows = np.concatenate([stream[step] for stream in streams])
             yield self.batch(rows[rank::world])
