@@ -95,7 +95,7 @@ class Annotator:
         best = probabilities.argmax(1)
         return Annotation(
             cells=feed.source.cells,
-            labels=np.array(self.label_names)[best],
+            labels=np.array(self.label_names, dtype=object)[best],
             confidence=probabilities.max(1),
             probabilities=pd.DataFrame(
                 probabilities, index=feed.source.cells, columns=pd.Index(self.label_names)

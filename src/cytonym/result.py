@@ -30,7 +30,7 @@ class Annotation:
     cells
         ``(cells,)`` str cell names.
     labels
-        ``(cells,)`` str: the most probable type.
+        ``(cells,)`` object, of str: the most probable type.
     confidence
         ``(cells,)`` float32 in [0, 1]: its probability.
     probabilities

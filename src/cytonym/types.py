@@ -185,7 +185,8 @@ class Output:
 class Salience:
     """What decided.
 
-    ``features`` ``(cells, features)`` are shares of the score of the cell's type. Where the
+    ``features`` ``(cells, features)`` are shares of the score of the cell's type,
+    above the mean of all types. Where the
     network reads groups of features, ``tokens`` ``(cells, tokens)`` are their coefficients in
     [0, 1] and ``group`` ``(features,)`` says to which token a feature belongs.
     """

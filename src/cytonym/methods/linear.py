@@ -78,8 +78,11 @@ class Linear(Method[LinearOptions]):
         return Output(scores, scores)
 
     def salience(self, net: nn.Module, batch: Batch) -> Salience:
-        """Weight times centred value: each gene's exact share of the score."""
+        """Weight times centred value: each gene's exact share of the type's score above the mean
+        of all types, which is all that a probability depends on.
+        """
         assert isinstance(net, LinearNet)
         x = observed(batch.x["rna"])[0]
         own = torch.where(batch.y >= 0, batch.y, net.scores(x).argmax(1))
-        return Salience(x * net.scores.weight[own])
+        weight = net.scores.weight
+        return Salience(x * (weight[own] - weight.mean(0)))

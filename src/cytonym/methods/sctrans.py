@@ -636,7 +636,9 @@ class SCTrans(Method[SCTransOptions]):
         return Output(z, net.join(net.main.names(z), x, shown))
 
     def salience(self, net: nn.Module, batch: Batch) -> Salience:
-        """Genes: gradient of the type's score times the value; tokens: M of Eq. 4."""
+        """Genes: gradient of the type's score (above the mean of all types) times the value;
+        tokens: M of Eq. 4.
+        """
         assert isinstance(net, SCTransNet)
         with torch.enable_grad():
             x = batch.x["rna"].detach().clone().requires_grad_(True)
@@ -644,7 +646,7 @@ class SCTrans(Method[SCTransOptions]):
             z, _, before, visible = net.encode(tokens, shown)
             scores = net.join(net.main.names(z), filled, shown)
             own = torch.where(batch.y >= 0, batch.y, scores.argmax(1))
-            score = scores.gather(1, own[:, None]).sum()
+            score = scores.gather(1, own[:, None]).sum() - scores.mean(1).sum()
             (slope,) = torch.autograd.grad(score, x)
         genes = observed(slope * x.detach())[0]
         if net.light is None:
