@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -144,11 +144,15 @@ class Annotator:
             raise OptionError(f"The method {method.name!r} cannot fill in features.")
         feed, *_ = self._open(data, genes, layer)
         modality, bound = next(iter(feed.bound.items()))
+        missing = torch.from_numpy(~bound.space.measured)
+        filled = []
         with torch.inference_mode():
-            filled = [
-                method.complete(self.net, batch)[modality].numpy()
-                for _, batch in feed.batches(batch_size)
-            ]
+            self.net.cpu()
+            for _, batch in feed.batches(batch_size):
+                # Smoothing has filled the gaps; the decoder is asked for what was not measured.
+                x = batch.x[modality].masked_fill(missing, torch.nan)
+                asked = replace(batch, x={**batch.x, modality: x})
+                filled.append(method.complete(self.net, asked)[modality].numpy())
         return pd.DataFrame(
             np.concatenate(filled), index=feed.source.cells, columns=bound.space.names
         )
@@ -225,11 +229,20 @@ class Annotator:
             modality: bind_chain(chain, source.spaces[modality])
             for modality, chain in self.transforms.items()
         }
+        problems = [_unread(one.space) for one in bound.values()]
+        if any(problems):
+            raise DataError([one for one in problems if one], subject=cells.name)
         n = len(source.cells)
         feed = Feed(source, bound, np.full(n, -1), np.arange(n), memory=0, domain=1)
         notes = [*cells.notes]
         notes += [f"{cells.finding[m].where} read as {cells.finding[m].kind}" for m in coverage]
         notes += [str(found) for found in coverage.values()]
+        notes += [
+            f"{modality}: of the features that the model reads, {one.space.measured.mean():.0%} "
+            "were measured"
+            for modality, one in bound.items()
+            if not one.space.measured.all()
+        ]
         notes += [note for found in coverage.values() for note in found.notes]
         return feed, coverage, tuple(notes)
 
@@ -237,14 +250,16 @@ class Annotator:
         self, feed: Feed, batch_size: int, progress: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         scores, embedding = [], []
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.net.to(device)
         bar = tqdm(total=len(feed.rows), desc="naming", unit="cell", disable=not progress)
         with bar, torch.inference_mode():
             for rows, batch in feed.batches(batch_size):
-                said = self.method.predict(self.net, batch)
+                said = self.method.predict(self.net, batch.to(device))
                 if said.scores is None:
                     raise OptionError(f"{self.method.name!r} was fitted without labels.")
-                scores.append(said.scores.float().numpy())
-                embedding.append(said.embedding.float().numpy())
+                scores.append(said.scores.float().cpu().numpy())
+                embedding.append(said.embedding.float().cpu().numpy())
                 bar.update(len(rows))
         return np.concatenate(scores), np.concatenate(embedding)
 
@@ -323,6 +338,19 @@ def mean_salience(
         group = said.group
     means = {name: total / np.maximum(counts, 1)[:, None] for name, total in sums.items()}
     return means if group is None else {**means, "group": group.numpy()}
+
+
+def _unread(space: FeatureSpace, *, least: float = 0.2) -> Problem | None:
+    """What is wrong if most of the features that the network reads were not measured."""
+    measured = int(space.measured.sum())
+    if measured >= least * len(space):
+        return None
+    absent = ", ".join(space.names[~space.measured][:5])
+    return Problem(
+        f"{measured:,} of the {len(space):,} {space.modality} features that the model reads were "
+        f"measured (at least {least:.0%} are needed); lacking are {absent}, ...",
+        "give the data before genes were selected, or fit with query= on the genes of both",
+    )
 
 
 def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:

@@ -69,7 +69,8 @@ def write_bundle(path: Path, bundle: Bundle) -> None:
 
 def check_target(path: Path) -> None:
     """Refuse to replace something that is not a model folder."""
-    if path.exists() and not (path / MANIFEST).is_file():
+    empty = path.is_dir() and not any(path.iterdir())
+    if path.exists() and not empty and not (path / MANIFEST).is_file():
         raise ModelError(
             f"{path} exists and is no model folder; choose another name, or remove it first."
         )

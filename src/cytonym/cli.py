@@ -75,7 +75,7 @@ def fit(
     labels: Annotated[str, typer.Option(metavar="COLUMN", help="Column of obs: the labels.")],
     out: Annotated[Path, typer.Option(metavar="MODEL", help="Model folder to write.")],
     method: Annotated[str, typer.Option(help="See: cytonym methods")] = "sctrans",
-    seed: Annotated[int, typer.Option(help="Same seed, same model.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same model.")] = 0,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the method; repeatable."),
@@ -179,8 +179,11 @@ def evaluate(
     labels, problems = check_labels(obs, truth)  # as training reads them: "Unknown" is no label
     if not len(labels.names):
         raise DataError(problems, subject=file.name)
-    known = [str(labels.names[code]) if code >= 0 else None for code in labels.codes]
-    found = scores(known, obs[key], known=_known_labels(file, key))
+    known, said = (
+        [str(found.names[code]) if code >= 0 else None for code in found.codes]
+        for found in (labels, check_labels(obs, key)[0])
+    )
+    found = scores(known, said, known=_known_labels(file, key))
     print(json_text(found.to_dict()) if as_json else found)
 
 

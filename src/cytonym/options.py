@@ -31,6 +31,7 @@ def as_dict(settings: Settings) -> dict[str, Any]:
         return {}
     if isinstance(settings, Mapping):
         return dict(settings)
+    settings = [settings] if isinstance(settings, str) else settings
     words = {}
     for word in settings:
         key, equals, value = word.partition("=")

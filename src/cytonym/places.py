@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,6 +73,8 @@ def _check_parent(out: Path) -> None:
     folder = out.absolute().parent
     if not folder.is_dir():
         raise CytonymError(f"--out {out}: there is no folder {folder}\n    → create it first")
+    if not os.access(folder, os.W_OK):
+        raise CytonymError(f"--out {out}: {folder} is read-only\n    → choose another")
 
 
 def _is_empty(folder: Path) -> bool:

@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 
 from cytonym.data.align import Coverage
+from cytonym.data.contents import unique_names
 from cytonym.data.read import open_cells
-from cytonym.errors import DataError, Problem
+from cytonym.errors import DataError, OptionError, Problem
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,21 +82,26 @@ class Annotation:
         Raises
         ------
         DataError
-            ``adata`` does not have as many cells.
+            ``adata`` does not hold the cells that were annotated (in any order).
         """
-        if adata.n_obs != len(self):
+        check_key(key)
+        own = unique_names(adata.obs_names)[0]
+        order = pd.Index(self.cells).get_indexer(own)
+        if len(own) != len(self) or (order < 0).any():
             raise DataError(
                 Problem(
-                    f"it has {adata.n_obs:,} cells, the answer has {len(self):,}",
+                    f"it has {adata.n_obs:,} cells, the answer has {len(self):,}, and "
+                    f"{int((order >= 0).sum()):,} names of its cells are among them",
                     "give the AnnData that was annotated",
                 )
             )
         for name, column in self._columns(key).items():
-            adata.obs[name] = column
+            adata.obs[name] = column[order]
         for name, matrix in self._matrices(key).items():
             if isinstance(matrix, pd.DataFrame):
-                matrix = matrix.set_axis(adata.obs_names, axis=0)
-            adata.obsm[name] = matrix
+                adata.obsm[name] = matrix.iloc[order].set_axis(adata.obs_names, axis=0)
+            else:
+                adata.obsm[name] = matrix[order]
         adata.uns[key] = self._facts()
         return adata
 
@@ -107,7 +113,9 @@ class Annotation:
         An ``.h5ad`` is copied and added to without reading its matrix. The file appears under
         its name only when it is complete.
         """
-        out = Path(out)
+        check_key(key)
+        out = Path(out).expanduser()
+        query = query if isinstance(query, ad.AnnData) else Path(query).expanduser()
         handle, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".h5ad", dir=out.parent)
         os.close(handle)
         partial = Path(name)
@@ -115,11 +123,11 @@ class Annotation:
             if isinstance(query, ad.AnnData):
                 whole = query.to_memory() if query.isbacked else query.copy()
                 self._write_whole(whole, partial, key)
-            elif Path(query).suffix == ".h5ad" and _is_modern(Path(query)):
+            elif query.suffix == ".h5ad" and _is_modern(query):
                 shutil.copyfile(query, partial)
                 self._add_to_file(partial, key)
             else:
-                self._write_whole(_in_memory(Path(query)), partial, key)
+                self._write_whole(_in_memory(query), partial, key)
             partial.chmod(0o644)
             os.replace(partial, out)
         finally:
@@ -133,10 +141,10 @@ class Annotation:
             obs: Any = file["obs"]
             order = [str(name) for name in obs.attrs["column-order"]]
             for name, column in self._columns(key).items():
-                _put(obs, name, column.array if name == key else column.to_numpy())
+                _put(obs, name, column)
                 order += [name] if name not in order else []
             obs.attrs["column-order"] = np.array(order, dtype=h5py.string_dtype())
-            index = pd.Index(obs[obs.attrs["_index"]].asstr()[:])
+            index = pd.Index(np.asarray(ad.io.read_elem(obs[obs.attrs["_index"]])))
             for group in ("obsm", "uns"):
                 if group not in file:
                     _put(file, group, {})
@@ -146,16 +154,10 @@ class Annotation:
                 _put(file["obsm"], name, matrix)
             _put(file["uns"], key, self._facts())
 
-    def _columns(self, key: str) -> dict[str, pd.Series]:
+    def _columns(self, key: str) -> dict[str, Any]:
         types = self.probabilities.columns.astype(str)
         labels = pd.Categorical(self.labels, categories=types)
-        return {
-            key: pd.Series(labels).set_axis(self._index()),
-            f"{key}_confidence": pd.Series(self.confidence).set_axis(self._index()),
-        }
-
-    def _index(self) -> pd.Index:
-        return pd.Index(self.cells)
+        return {key: labels, f"{key}_confidence": self.confidence}
 
     def _matrices(self, key: str) -> dict[str, Any]:
         # A "/" in a key would be a folder in the file; the exact names are in uns[key]["types"].
@@ -180,6 +182,12 @@ class Annotation:
             "coverage": coverage,
             "notes": np.array(self.notes, dtype=str),
         }
+
+
+def check_key(key: str) -> None:
+    """A key becomes the name of a column and of a place in the file."""
+    if not key or "/" in key or key in ("_index", "index"):
+        raise OptionError(f"The key {key!r} cannot name a column; give a word without '/'.")
 
 
 def _put(group: Any, name: str, value: Any) -> None:

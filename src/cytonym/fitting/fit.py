@@ -14,7 +14,7 @@ from cytonym.annotator import Annotator, Data, check_values, mean_salience
 from cytonym.data.align import align, match, misfit, space_of
 from cytonym.data.labels import Labels, read_labels
 from cytonym.data.read import open_cells
-from cytonym.errors import DataError
+from cytonym.errors import DataError, OptionError
 from cytonym.evaluate.splits import holdout
 from cytonym.fitting.choose import choose
 from cytonym.fitting.compare import compare, verdict
@@ -84,6 +84,10 @@ def fit(
         The loss is not finite, or ``state`` belongs to another fit.
     """
     start = time.monotonic()
+    if seed < 0:
+        raise OptionError(f"The seed cannot be negative; it is {seed}.")
+    if not 0 <= validation < 1:
+        raise OptionError(f"validation is a share, from 0 to below 1; it is {validation}.")
     recipe = get(method)
     parsed = parse(recipe.Options, options, presets=recipe.presets)
     task, notes = _open(recipe, reference, labels, query, genes, layer, seed)
@@ -98,8 +102,9 @@ def fit(
             trial = run(
                 recipe, parsed, task, ~held, "trial", held=held, folder=folder, progress=progress
             )
-            table = compare(recipe, trial, task, held, progress)
-            notes += verdict(table)
+            if not trial.history.interrupted:
+                table = compare(recipe, trial, task, held, progress)
+                notes += verdict(table)
             history, epochs = trial.history.records, trial.history.best_epochs
         if trial is not None and trial.history.interrupted:
             final = trial
@@ -156,7 +161,8 @@ def _open(
     notes += [f"{cells.finding[name].where} read as {cells.finding[name].kind}" for name in spaces]
     if query is not None:
         spaces = _shared(spaces, query, notes, genes)
-    source, _ = align(cells, spaces, genes=genes)
+    source, coverage = align(cells, spaces, genes=genes)
+    notes += [note for found in coverage.values() for note in found.notes]
     return Task(source, spaces, found.codes, found.names, seed), notes
 
 

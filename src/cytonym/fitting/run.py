@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,8 @@ def run(
     if epochs is not None:
         stages = [replace(one, epochs=epochs[one.name], patience=None) for one in stages]
     watched = None if held is None else feed.of(np.flatnonzero(held))
+    if watched is not None:
+        watched.keep()
     with Watch(title, sum(stage.epochs for stage in stages), show=progress) as watch:
         history = train(
             net,
@@ -91,11 +94,13 @@ def run(
 def _fingerprint(method: Method, options: Options, task: Task, rows: np.ndarray) -> str:
     """What a training state must agree on: method, options, seed, cells, labels, values."""
     digest = hashlib.sha256()
-    digest.update(f"{method.name} {options.model_dump_json()} {task.seed}".encode())
+    recipe = f"{version('cytonym')} {method.name} {options.model_dump_json()} {task.seed}"
+    digest.update(recipe.encode())
     for array in (rows, task.y, *(space.names for space in task.spaces.values())):
         digest.update(np.ascontiguousarray(array).tobytes())
+    spread = rows[:: max(len(rows) // 256, 1)]
     for modality in task.spaces:
-        digest.update(task.source.read(modality, rows[:256]).data.tobytes())
+        digest.update(task.source.read(modality, spread).data.tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -115,6 +115,8 @@ class SCTransOptions(Options):
                 f"dim {self.dim} must be a multiple of scales × heads = {parts}; "
                 f"{parts * max(round(self.dim / parts), 1)} is near"
             )
+        if not self.light and (self.keep < 1 or self.mutual):
+            raise ValueError("keep below 1 and mutual need the light encoder: set light=true")
         return self
 
 
@@ -594,6 +596,7 @@ class SCTrans(Method[SCTransOptions]):
             order=options.order,
             keep=options.markers,
             seed=options.order_seed,
+            base=options.log_base,
         )
         scale = Scale(unit=bool(options.unit_variance))
         smooth = Smooth(int(options.smooth_k), float(options.smooth_alpha))

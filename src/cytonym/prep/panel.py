@@ -30,6 +30,8 @@ class Panel:
         side (leaves of average-linkage clustering); ``random`` shuffles by ``seed``.
     keep
         Features that belong to the panel whatever their variability (marker genes).
+    base
+        Of the logarithm of the values; None for the natural one.
     """
 
     def __init__(
@@ -40,17 +42,21 @@ class Panel:
         order: Order = "given",
         keep: tuple[str, ...] = (),
         seed: int = 0,
+        base: float | None = None,
     ) -> None:
         self.n = n
         self.min_cells = min_cells
         self.order: Order = order
         self.keep = keep
         self.seed = seed
+        self.base = base
         self.index = np.empty(0, dtype=np.int64)
 
     def fit(self, blocks: Blocks) -> Self:
         """Choose columns; ``blocks`` are log1p values."""
-        mean, variance, found = _moments(blocks)
+        mean, variance, found = _moments(
+            blocks, 1.0 if self.base is None else float(np.log(self.base))
+        )
         usable = found >= min(self.min_cells, max(len(blocks) // 10, 1))
         if self.n is None or self.n >= usable.sum():
             chosen = usable
@@ -94,13 +100,13 @@ class Panel:
         return self
 
 
-def _moments(blocks: Blocks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _moments(blocks: Blocks, unit: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean and variance of the un-logged values, and in how many cells a feature is found."""
     total, squares, found = (np.zeros(len(blocks.space)) for _ in range(3))
     for block in blocks:
         plain = csr_matrix(block, dtype=np.float64)
         plain.eliminate_zeros()
-        plain.data = np.expm1(plain.data)
+        plain.data = np.expm1(plain.data * unit)
         total += np.asarray(plain.sum(axis=0)).ravel()
         squares += np.asarray(plain.multiply(plain).sum(axis=0)).ravel()
         found += plain.getnnz(axis=0)

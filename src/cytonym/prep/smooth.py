@@ -41,7 +41,7 @@ class Smooth:
         return self
 
     def bind(self, space: FeatureSpace) -> Bound:
-        """Dense in, dense out; nothing is missing afterwards."""
+        """Dense in, dense out without NaN; the space still says what was measured."""
         if self.alpha == 0:
             return Bound(space, lambda block: block)
         seen = space.measured
@@ -60,7 +60,7 @@ class Smooth:
             mixed = self.alpha * smooth + (1 - self.alpha) * block
             return np.where(seen, mixed, smooth)
 
-        return Bound(FeatureSpace(space.modality, space.names, np.ones_like(seen)), apply)
+        return Bound(space, apply)
 
     def state(self) -> dict[str, np.ndarray]:
         """The axes, and α."""

@@ -1,0 +1,97 @@
+"""Answers go to the cells that they are about, and are written whole or not at all."""
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+import cytonym
+from cytonym.data.simulate import simulate
+from cytonym.errors import CytonymError, DataError, OptionError
+
+
+@pytest.fixture(scope="module")
+def query():
+    return simulate(60, 80, 3, seed=2)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return cytonym.fit(
+        simulate(90, 80, 3, seed=1),
+        labels="cell_type",
+        method="linear",
+        options={"genes": 40},
+        progress=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def calls(model, query):
+    return model.annotate(query, progress=False)
+
+
+def test_cells_in_another_order_get_their_own_labels(calls, query):
+    turned = calls.to(query[::-1].copy())
+    assert turned.obs["cell_type_pred"].tolist() == calls.labels[::-1].tolist()
+    best = turned.obsm["cell_type_pred_probabilities"].to_numpy().max(1)
+    np.testing.assert_array_equal(best, turned.obs["cell_type_pred_confidence"])
+    np.testing.assert_array_equal(turned.obsm["X_linear"], calls.embedding[::-1])
+
+
+def test_two_cells_of_one_name_each_get_their_label(model, query):
+    twins = query.copy()
+    twins.obs_names = ["twin"] * twins.n_obs
+    calls = model.annotate(twins, progress=False)
+    calls.to(twins)
+    assert twins.obs["cell_type_pred"].tolist() == calls.labels.tolist()
+
+
+def test_other_cells_are_refused_with_the_number_of_known_names(calls):
+    others = simulate(60, 80, 3, seed=5)
+    others.obs_names = [f"other{i}" for i in range(60)]
+    with pytest.raises(DataError, match="0 names of its cells are among them"):
+        calls.to(others)
+
+
+@pytest.mark.parametrize("key", ["", "a/b", "_index"])
+def test_a_key_that_cannot_be_a_column_is_refused_before_writing(key, calls, query, tmp_path):
+    with pytest.raises(OptionError, match="cannot name a column"):
+        calls.write(query, tmp_path / "out.h5ad", key=key)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("backed", [False, True])
+def test_a_file_and_an_object_are_written_alike(backed, calls, query, tmp_path):
+    query.write_h5ad(tmp_path / "query.h5ad")
+    calls.write(tmp_path / "query.h5ad", tmp_path / "from_file.h5ad")
+    given = ad.read_h5ad(tmp_path / "query.h5ad", backed="r") if backed else query
+    calls.write(given, tmp_path / "from_object.h5ad")
+    one, other = (ad.read_h5ad(tmp_path / f"from_{kind}.h5ad") for kind in ("file", "object"))
+    pd.testing.assert_frame_equal(one.obs, other.obs)
+    for name in ("cell_type_pred_probabilities", "X_linear"):
+        np.testing.assert_array_equal(np.asarray(one.obsm[name]), np.asarray(other.obsm[name]))
+    assert one.obs["cell_type_pred"].tolist() == calls.labels.tolist()
+
+
+def test_a_query_without_the_genes_that_the_model_reads_is_refused(model, query):
+    read = set(model.feature_names())
+    rest = query[:, [name not in read for name in query.var_names]].copy()
+    assert rest.n_vars == 40
+    with pytest.raises(DataError, match="0 of the 40 rna features that the model reads"):
+        model.annotate(rest, progress=False)
+
+
+def test_a_model_may_take_the_place_of_an_empty_folder(model, tmp_path):
+    (tmp_path / "model").mkdir()
+    model.save(tmp_path / "model")
+    assert cytonym.load(tmp_path / "model").label_names == model.label_names
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [({"seed": -1}, "cannot be negative"), ({"validation": 1.0}, "from 0 to below 1")],
+)
+def test_a_seed_or_share_out_of_range_is_refused(more, message, query):
+    with pytest.raises(CytonymError, match=message):
+        cytonym.fit(query, labels="cell_type", method="linear", progress=False, **more)
