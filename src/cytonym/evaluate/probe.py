@@ -10,6 +10,8 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 from torch.nn import functional as F
 
+from cytonym.nn.threads import threads_for
+
 
 def probe(x: np.ndarray, y: np.ndarray, fold: np.ndarray, *, penalty: float = 1.0) -> np.ndarray:
     """Out-of-fold predictions of logistic regression.
@@ -56,7 +58,8 @@ def probe(x: np.ndarray, y: np.ndarray, fold: np.ndarray, *, penalty: float = 1.
         return loss
 
     step: Any = closure
-    optimizer.step(step)
+    with threads_for(values.numel()):
+        optimizer.step(step)
     with torch.no_grad():
         return scores().argmax(2).gather(0, places[None, :])[0].numpy()
 

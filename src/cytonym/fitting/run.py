@@ -16,6 +16,7 @@ from torch import nn
 from cytonym.data.loader import Feed, SourceBlocks
 from cytonym.evaluate.metrics import scores
 from cytonym.methods import Method
+from cytonym.nn.threads import threads_for
 from cytonym.options import Options
 from cytonym.prep import bind_chain, fit_chain
 from cytonym.train.loop import History, train
@@ -76,7 +77,9 @@ def run(
     watched = None if held is None else feed.of(np.flatnonzero(held))
     if watched is not None:
         watched.keep()
-    with Watch(title, sum(stage.epochs for stage in stages), show=progress) as watch:
+    numbers = min(stages[-1].batch_size, len(rows)) * sum(widths.values())
+    total = sum(stage.epochs for stage in stages)
+    with threads_for(numbers), Watch(title, total, show=progress) as watch:
         history = train(
             net,
             stages,
