@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -197,6 +198,7 @@ class Annotator:
             "version": version("cytonym"),
             "seed": self.seed,
             "options": self.options.model_dump_json(),
+            "hash": _hash(self.net),
         }
 
     def save(self, path: str | Path) -> None:
@@ -351,6 +353,14 @@ def _unread(space: FeatureSpace, *, least: float = 0.2) -> Problem | None:
         f"measured (at least {least:.0%} are needed); lacking are {absent}, ...",
         "give the data before genes were selected, or fit with query= on the genes of both",
     )
+
+
+def _hash(net: nn.Module) -> str:
+    """SHA-256 of the weights, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, value in sorted(net.state_dict().items()):
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from cytonym.data.align import Coverage
 from cytonym.data.contents import unique_names
-from cytonym.data.read import open_cells
+from cytonym.data.read import open_cells, open_contents
 from cytonym.errors import DataError, OptionError, Problem
 
 
@@ -43,7 +43,7 @@ class Annotation:
     notes
         What the user should know.
     model
-        Facts of the model: method, version, digest, options.
+        Facts of the model: method, version, seed, options, hash of its weights.
     """
 
     cells: np.ndarray
@@ -204,11 +204,12 @@ def _is_modern(path: Path) -> bool:
 
 def _in_memory(path: Path) -> ad.AnnData:
     """Any readable data set as AnnData."""
+    kind = open_contents(path).format
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if path.suffix == ".h5ad":
+        if kind == "h5ad":
             return ad.read_h5ad(path)
-        if path.suffix == ".zarr":
+        if kind == "Zarr":
             return ad.read_zarr(path)
     cells = open_cells(path)
     modality = next(iter(cells.spaces))

@@ -74,9 +74,9 @@ def _look_at_obs(page: Inspection, obs: pd.DataFrame, labels: str | None) -> Non
     """Columns that could hold types or batches, and the named labels."""
     for name, found in candidates(obs).items():
         sizes = found.sizes
-        facts = ColumnFacts(
-            len(sizes), int(sizes.min()), int(sizes.max()), int((found.codes < 0).sum())
-        )
+        order = np.argsort(-sizes, kind="stable")
+        by_size = {str(found.names[code]): int(sizes[code]) for code in order}
+        facts = ColumnFacts(by_size, int((found.codes < 0).sum()))
         (page.batches if BATCHES.fullmatch(name) else page.labels)[name] = facts
     if labels is not None:
         checked, problems = check_labels(obs, labels)

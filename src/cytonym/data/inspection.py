@@ -41,11 +41,12 @@ class ModalityFacts:
 
 @dataclass(frozen=True, slots=True)
 class ColumnFacts:
-    """A column of ``obs`` that could hold types or batches: its values and their cells."""
+    """A column of ``obs`` that could hold types or batches.
 
-    values: int
-    smallest: int
-    largest: int
+    ``sizes`` are the cells of each value, largest first; ``missing`` cells have none.
+    """
+
+    sizes: dict[str, int]
     missing: int
 
 
@@ -107,8 +108,13 @@ class Inspection:
         for title, columns in (("types?", self.labels), ("batch?", self.batches)):
             for name, facts in columns.items():
                 missing = f", {facts.missing:,} missing" if facts.missing else ""
-                sizes = f"{facts.smallest:,} to {facts.largest:,} cells"
-                lines.append(f"  {title} {name}: {facts.values} values, {sizes}{missing}")
+                first = [f"{value} {size:,}" for value, size in [*facts.sizes.items()][:8]]
+                more = len(facts.sizes) - len(first)
+                first += (
+                    [f"{more} more, the smallest {min(facts.sizes.values()):,}"] if more else []
+                )
+                lines.append(f"  {title} {name}: {len(facts.sizes)} values{missing}")
+                lines.append(f"         {', '.join(first)}")
         if self.memory:
             sizes = ", ".join(f"{size:.2g} GB {how}" for how, size in self.memory.items())
             lines.append(f"  memory {sizes}")

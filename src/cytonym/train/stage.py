@@ -128,6 +128,10 @@ class StageRun:
                 on_epoch(done + self.epoch, {**losses, **scores})
             if stop.is_set():
                 break
+        if self.history.records:
+            last = self.history.records[-1]
+            numbers = (f"{k} {v:.3f}" for k, v in last.items() if isinstance(v, float))
+            log.info("%s: %d epochs, %s", self.stage.name, self.epoch, ", ".join(numbers))
         final = self.best if self.best is not None else self.average
         if final is not None:
             self.net.load_state_dict(final)
