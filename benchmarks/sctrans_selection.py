@@ -3,7 +3,9 @@
     python benchmarks/sctrans_selection.py --data DIR --out FOLDER --seeds 0
 
 One fit for the first seed, with sub-vectors of 128 genes (not 512, so that the selection is
-finer). Writes ``sctrans_selection.{md,csv,png}``, ``sctrans_markers.csv`` and the model.
+finer) and ``keep`` at the smallest share of the curve, so that the model learns to select;
+``--set keep=1`` is a model that never did. Writes ``sctrans_selection.{md,csv,png}``,
+``sctrans_markers.csv`` and the model.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ def fitted(args: argparse.Namespace, reference: AnnData, seed: int) -> Annotator
     """The model; read back where an earlier run left it."""
     folder = args.out / f"{NAME}_{seed}{common.tag(args)}"
     if not folder.exists():
-        settings = {"sub_vector": SUB_VECTOR, **args.settings}
+        settings = {"sub_vector": SUB_VECTOR, "keep": min(KEEP), **args.settings}
         common.fit(reference, "sctrans", seed, settings).save(folder)
     return load(folder)
 
@@ -179,9 +181,11 @@ def main() -> None:
         "## Prediction from some of the sub-vectors\n\nFirst pass: M of Eq. 4 on the whole cell. "
         "Second pass: only the share of the sub-vectors with the largest M, the same number at "
         f"random ({DRAWS} draws for each cell; mean ± standard deviation), or with the smallest M. "
-        "The linear path is part of the model and is masked to the genes of the sub-vectors that "
-        "are kept. With α > 0 each gene also carries what the reference's components say of the "
-        "cell as a whole, so what is left out still speaks through what is kept."
+        f"The model was fitted with keep {options.keep:g} (below 1, half of its training cells show "
+        "a share of their salient sub-vectors, the other half sub-vectors at random). The linear "
+        "path is part of the model and is masked to the genes of the sub-vectors that are kept. "
+        "With α > 0 each gene also carries what the reference's components say of the cell as a "
+        "whole, so what is left out still speaks through what is kept."
     )
     hits = (
         "## Known markers\n\nGenes by `explain`; sub-vectors by the mean M of the type's reference "

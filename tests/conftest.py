@@ -1,6 +1,8 @@
 """What all tests share."""
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,15 @@ def data_dir() -> Path:
     if not folder:
         pytest.skip("set CYTONYM_DATA to the folder with the real data sets")
     return Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def quiet_log() -> Iterator[None]:
+    """The command line, called inside a test, sets the log up for its whole process."""
+    log = logging.getLogger("cytonym")
+    handlers, level = log.handlers, log.level
+    yield
+    log.handlers, log.level = handlers, level
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -91,8 +91,7 @@ class Annotator:
             The data cannot be read, or share too few features with the reference.
         """
         feed, coverage, notes = self._open(data, genes, layer)
-        scores, embedding = self._predict(feed, batch_size, progress)
-        probabilities = torch.from_numpy(scores).softmax(1).numpy()
+        probabilities, embedding = self._predict(feed, batch_size, progress)
         best = probabilities.argmax(1)
         return Annotation(
             cells=feed.source.cells,
@@ -168,9 +167,10 @@ class Annotator:
         top
             Rows a type.
         by
-            ``genes``: columns ``type, rank, gene, score`` and, where the method reads
-            sub-vectors, ``sub_vector, salience``. ``sub_vectors``: ``type, rank, sub_vector,
-            salience, genes``.
+            ``genes``: columns ``type, rank, gene, score`` (a gene's mean share of the type's
+            score in the reference cells of the type, above the mean of that over all types)
+            and, where the method reads sub-vectors, ``sub_vector, salience``.
+            ``sub_vectors``: columns ``type, rank, sub_vector, salience, genes``.
 
         Raises
         ------
@@ -251,19 +251,27 @@ class Annotator:
     def _predict(
         self, feed: Feed, batch_size: int, progress: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        scores, embedding = [], []
+        """Probabilities ``(cells, types)`` and embedding ``(cells, dim)``, float32."""
+        answer: list[np.ndarray] = []
+        done, n_cells = 0, len(feed.rows)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.net.to(device)
-        bar = tqdm(total=len(feed.rows), desc="naming", unit="cell", disable=not progress)
+        bar = tqdm(total=n_cells, desc="naming", unit="cell", disable=not progress)
         with bar, torch.inference_mode():
             for rows, batch in feed.batches(batch_size):
                 said = self.method.predict(self.net, batch.to(device))
                 if said.scores is None:
                     raise OptionError(f"{self.method.name!r} was fitted without labels.")
-                scores.append(said.scores.float().cpu().numpy())
-                embedding.append(said.embedding.float().cpu().numpy())
+                pieces = said.scores.float().softmax(1), said.embedding.float()
+                answer = answer or [
+                    np.empty((n_cells, piece.shape[1]), dtype=np.float32) for piece in pieces
+                ]
+                for whole, piece in zip(answer, pieces, strict=True):
+                    whole[done : done + len(rows)] = piece.cpu().numpy()
+                done += len(rows)
                 bar.update(len(rows))
-        return np.concatenate(scores), np.concatenate(embedding)
+        probabilities, embedding = answer
+        return probabilities, embedding
 
 
 def load(path: str | Path) -> Annotator:
@@ -374,7 +382,7 @@ def _by_gene(
 ) -> pd.DataFrame:
     tables = []
     for code, label in enumerate(types):
-        scores = salience["features"][code]
+        scores = salience["features"][code] - salience["features"].mean(0)
         best = np.argsort(-scores, kind="stable")[:top]
         columns: dict[str, Any] = {
             "type": label,

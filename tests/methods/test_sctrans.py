@@ -14,7 +14,7 @@ from cytonym.data.read import open_cells
 from cytonym.data.simulate import simulate
 from cytonym.errors import OptionError
 from cytonym.methods import get
-from cytonym.methods.sctrans import build_mask, light_loss, main_loss
+from cytonym.methods.sctrans import build_mask, light_loss, main_loss, names_mask
 from cytonym.prep import fit_chain
 from cytonym.train.weights import only
 from cytonym.types import Batch, Clock
@@ -143,6 +143,20 @@ def test_the_second_pass_never_keeps_a_token_that_was_not_measured(small):
     kept = net.select(tokens, shown, 0.6)
     assert not kept[:, :2].any()
     assert kept[:, 2:].all()
+
+
+def test_a_model_that_selects_learns_half_of_the_cells_from_their_most_salient_tokens(small):
+    net, batch = small.net(keep=0.2, mask_names=0.0), small.batch(200)
+    _, tokens, shown = net.look(batch.x["rna"])
+    visible = names_mask(net, batch, tokens, shown, CLOCK)
+    whole = visible.all(1)
+    # Half show all; of the rest a share between .2 and 1 is rounded to tokens: 5 of 5 for 1/8.
+    assert whole.float().mean() == pytest.approx(0.5 + 0.5 / 8, abs=0.12)
+    assert {*visible.sum(1).tolist()} == {1, 2, 3, 4, 5}
+    for count in range(1, 5):
+        cells = visible.sum(1) == count
+        assert torch.equal(visible[cells], net.select(tokens, shown, count / 5)[cells])
+    assert names_mask(small.net(mask_names=0.0), batch, tokens, shown, CLOCK).all()
 
 
 def test_the_light_loss_teaches_the_light_encoder_and_the_main_loss_all_but_it(small):

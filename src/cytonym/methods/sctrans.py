@@ -96,7 +96,7 @@ class SCTransOptions(Options):
         description="share of salient sub-vectors that E_S is drawn to",
     )
     keep: float = Field(
-        1.0, gt=0, le=1, description="share of sub-vectors that the second pass reads; 1 = all"
+        1.0, gt=0, le=1, description="share of sub-vectors that decide, by a first pass; 1 = all"
     )
     concat_blocks: bool = Field(False, description="pool the output of every block, not the last")
     epochs: PositiveInt | Literal["auto"] = Field("auto", description="passes over the reference")
@@ -422,13 +422,15 @@ class SCTransNet(nn.Module):
         ]
         return torch.stack(spread).mean(0)
 
-    def select(self, tokens: Tensor, shown: Tensor, keep: float) -> Bool[Tensor, "cells tokens"]:
+    def select(
+        self, tokens: Tensor, shown: Tensor, keep: float | Float[Tensor, "cells 1"]
+    ) -> Bool[Tensor, "cells tokens"]:
         """First pass of the gene-selective prediction: the most salient share of the tokens."""
         _, _, before, visible = self.encode(tokens, shown)
         coefficient = self.by_token(self.salience(before, visible)).masked_fill(~shown, -1.0)
-        count = max(round(keep * shown.shape[1]), 1)
-        best = coefficient.argsort(dim=1, descending=True, stable=True)[:, :count]
-        return shown & torch.zeros_like(shown).scatter(1, best, True)
+        rank = coefficient.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+        count = torch.as_tensor(keep * shown.shape[1], device=shown.device).round()
+        return shown & (rank < count.clamp_min(1))
 
 
 def build_mask(
@@ -444,13 +446,24 @@ def build_mask(
 
 
 def names_mask(
-    net: SCTransNet, batch: Batch, shown: Bool[Tensor, "cells tokens"], clock: Clock
+    net: SCTransNet, batch: Batch, tokens: Tensor, shown: Bool[Tensor, "cells tokens"], clock: Clock
 ) -> Bool[Tensor, "cells tokens"]:
-    """Ψ of the classification: a mask of its own, or that of the completion."""
+    """Ψ of the classification: a mask of its own, or that of the completion.
+
+    A model that shall name cells from their salient sub-vectors (``keep`` < 1) learns it on half
+    of the cells, each with a share between ``keep`` and all.
+    """
     options = net.options
     if options.mask_names is None:
-        return build_mask(batch, shown, options.mask, clock.seed + 2)
-    return build_mask(batch, shown, options.mask_names, clock.seed + 1)
+        visible = build_mask(batch, shown, options.mask, clock.seed + 2)
+    else:
+        visible = build_mask(batch, shown, options.mask_names, clock.seed + 1)
+    if options.keep == 1:
+        return visible
+    coin, share = random_like(batch.key, 2, seed=clock.seed + 3).split(1, dim=1)
+    with torch.no_grad():
+        salient = net.select(tokens, shown, options.keep + (1 - options.keep) * share)
+    return torch.where(coin < 0.5, visible, salient)
 
 
 # --- the losses --------------------------------------------------------------------------------
@@ -476,7 +489,7 @@ def main_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
     options, x = net.options, batch.x["rna"]
     hide = random_like(batch.key, x.shape[1], seed=clock.seed) < options.gene_dropout
     _, tokens, shown = net.look(x, hide if options.gene_dropout else None)
-    visible = names_mask(net, batch, shown, clock)
+    visible = names_mask(net, batch, tokens, shown, clock)
     z, _, before, packed = net.encode(tokens, visible)
     scores = net.main.names(z)
     parts = {}
@@ -516,7 +529,7 @@ def light_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
     options = net.options
     with torch.no_grad():
         _, tokens, shown = net.look(batch.x["rna"])
-        visible = names_mask(net, batch, shown, clock)
+        visible = names_mask(net, batch, tokens, shown, clock)
         z, _, before, packed = net.encode(tokens, visible)
         teacher = net.main.names(z)
     salience = net.salience(before, packed)
