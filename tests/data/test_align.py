@@ -213,3 +213,12 @@ def test_pbmc3k_fits_the_sorted_pbmc(data_dir):
     genes = [g for g in reference.spaces["rna"].names if g in query.var_names]
     mine = source.read("rna", np.arange(50))[:, source.spaces["rna"].measured]
     np.testing.assert_array_equal(mine.toarray(), query[:50, genes].X.toarray())
+
+
+def test_an_explicit_gene_column_names_the_features_of_a_reference():
+    labels = np.array([f"locus-{i}" for i in range(REFERENCE.n_vars)])
+    cells = open_cells(renamed(REFERENCE, REFERENCE.var_names, locus=labels))
+    assert [*space_of(cells)["rna"].names] == [*REFERENCE.var_names]
+    space = space_of(cells, genes="locus")["rna"]
+    assert [*space.names] == [*labels]
+    assert [*space.columns["var_names"]] == [*REFERENCE.var_names]

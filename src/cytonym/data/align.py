@@ -205,16 +205,18 @@ def misfit(
     return Problem(what, remedy)
 
 
-def space_of(source: CellSource) -> dict[str, FeatureSpace]:
+def space_of(source: CellSource, *, genes: str | None = None) -> dict[str, FeatureSpace]:
     """The spaces of a reference: unique names, repeats as one feature, by its best identifier.
 
-    The names are the data set's own where these are symbols, Ensembl IDs or intervals, else the
-    first of its columns that is. ``align(source, space_of(source))`` adds up the repeats.
+    The names are those of the column ``genes``; without one the data set's own where these are
+    symbols, Ensembl IDs or intervals, else the first of its columns that is.
+    ``align(source, space_of(source))`` adds up the repeats.
     """
     spaces = {}
     for modality, space in source.spaces.items():
         columns = identifiers(space)
         best = next((c for c, v in columns.items() if is_known(id_type(v))), "names")
+        best = genes if genes in columns else best
         names = columns[best]
         if best != "names":
             facts = {"var_names": space.names, **space.columns}

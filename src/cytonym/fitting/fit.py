@@ -156,7 +156,7 @@ def _open(
     check_values(method, cells, cells.name)
     found: Labels = read_labels(cells.obs, labels, cells.name)
     wanted = method.needs.modalities
-    spaces = {name: space for name, space in space_of(cells).items() if name in wanted}
+    spaces = {name: space for name, space in space_of(cells, genes=genes).items() if name in wanted}
     notes = [*cells.notes, *found.notes]
     notes += [f"{cells.finding[name].where} read as {cells.finding[name].kind}" for name in spaces]
     if query is not None:
