@@ -1,17 +1,22 @@
 """Transforms from raw values to features, fitted on the reference, streamed in sparse blocks."""
 
 from cytonym.prep.chain import bind_chain, chain_state, fit_chain, restore_chain
+from cytonym.prep.components import Components
 from cytonym.prep.normalise import Depth, Log1p
 from cytonym.prep.panel import Panel
+from cytonym.prep.peaks import Open, TfIdf
 from cytonym.prep.scale import Scale
 from cytonym.prep.smooth import Smooth
 
 __all__ = [
+    "Components",
     "Depth",
     "Log1p",
+    "Open",
     "Panel",
     "Scale",
     "Smooth",
+    "TfIdf",
     "bind_chain",
     "chain_state",
     "fit_chain",

@@ -28,7 +28,7 @@ class Depth:
         cells = 0
         for block in blocks:
             totals = np.asarray(block.sum(axis=1), dtype=np.float64).ravel()
-            sums += np.asarray(_rows_times(block, _inverse(totals)).sum(axis=0)).ravel()
+            sums += np.asarray(rows_times(block, inverse(totals)).sum(axis=0)).ravel()
             cells += int((totals > 0).sum())
         self.profile = sums / max(cells, 1)
         return self
@@ -39,7 +39,7 @@ class Depth:
 
         def apply(block: Matrix) -> Matrix:
             totals = np.asarray(block.sum(axis=1), dtype=np.float64).ravel()
-            return _rows_times(block, target * _inverse(totals))
+            return rows_times(block, target * inverse(totals))
 
         return Bound(space, apply)
 
@@ -83,12 +83,13 @@ class Log1p:
         return self
 
 
-def _inverse(totals: np.ndarray) -> np.ndarray:
+def inverse(totals: np.ndarray) -> np.ndarray:
     """1 / total; 0 for an empty cell, which stays empty."""
     return np.divide(1.0, totals, out=np.zeros_like(totals), where=totals > 0)
 
 
-def _rows_times(block: Matrix, factors: np.ndarray) -> Matrix:
+def rows_times(block: Matrix, factors: np.ndarray) -> Matrix:
+    """Every row of a sparse or dense block times its own factor ``(cells,)``, as float32."""
     factors = factors.astype(np.float32)
     if isinstance(block, np.ndarray):
         return block * factors[:, None]

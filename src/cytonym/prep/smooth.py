@@ -26,8 +26,6 @@ class Smooth:
         α in [0, 1]: 0 leaves the cell as it is, 1 keeps the projection alone.
     """
 
-    ridge = 1e-2
-
     def __init__(self, k: int, alpha: float, *, seed: int = 0) -> None:
         self.k = k
         self.alpha = alpha
@@ -46,11 +44,7 @@ class Smooth:
             return Bound(space, lambda block: block)
         seen = space.measured
         axes = self.axes
-        project = axes
-        if not seen.all():
-            part = axes[seen].astype(np.float64)
-            inner = part.T @ part + self.ridge * np.eye(part.shape[1])
-            project = np.linalg.solve(inner, part.T).T.astype(np.float32)
+        project = projector(axes, seen)
 
         def apply(block: Matrix) -> Matrix:
             block = np.asarray(block)
@@ -72,8 +66,23 @@ class Smooth:
         return self
 
 
+def projector(axes: np.ndarray, seen: np.ndarray, *, ridge: float = 1e-2) -> np.ndarray:
+    """What the measured features ``seen`` are multiplied with to give the components.
+
+    The axes themselves where all are measured, else the ridge regression of the components on
+    those that are: ``(measured features, k)`` float32.
+    """
+    if seen.all():
+        return axes
+    part = axes[seen].astype(np.float64)
+    inner = part.T @ part + ridge * np.eye(part.shape[1])
+    return np.linalg.solve(inner, part.T).T.astype(np.float32)
+
+
 def principal_axes(blocks: Blocks, k: int, *, seed: int, rounds: int = 6) -> np.ndarray:
     """The first ``k`` principal axes ``(features, k)`` of centred blocks.
+
+    Sparse blocks are taken as they are: the axes are then right singular vectors.
 
     Subspace iteration on XᵀX (Halko, Martinsson and Tropp 2011): one walk over the blocks a
     round, memory features × (k + 20), whatever the number of cells.
@@ -94,6 +103,5 @@ def principal_axes(blocks: Blocks, k: int, *, seed: int, rounds: int = 6) -> np.
 def _gram_times(blocks: Blocks, basis: np.ndarray) -> np.ndarray:
     out = np.zeros(basis.shape, dtype=np.float32)
     for block in blocks:
-        dense = np.asarray(block)
-        out += dense.T @ (dense @ basis)
+        out += block.T @ (block @ basis)
     return out
