@@ -41,9 +41,9 @@ class Components:
         if self.depth_limit is not None:
             depth, found = [], []
             for block in blocks:
-                cells = csr_matrix(block).nonzero()[0]
-                depth.append(np.log1p(np.bincount(cells, minlength=block.shape[0])))
                 found.append(block @ self.axes)
+                cells = csr_matrix(block).nonzero()[0]
+                depth.append(np.log1p(np.bincount(cells, minlength=len(found[-1]))))
             both = np.column_stack([np.concatenate(depth), np.concatenate(found)])
             with np.errstate(divide="ignore", invalid="ignore"):
                 related = np.abs(np.corrcoef(both, rowvar=False)[0, 1:])
