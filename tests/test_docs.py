@@ -248,7 +248,7 @@ def test_the_skeleton_of_contributing_is_a_method_that_names_8_cells_of_3_types(
 def test_the_columns_on_the_pages_are_those_that_an_answer_writes():
     cells, types = np.array(["a", "b"]), ["B/NK", "T"]
     chances = pd.DataFrame([[0.9, 0.1], [0.2, 0.8]], cells, types, np.float32)
-    facts = {"method": "sctrans", "version": "0", "seed": 0, "options": "{}"}
+    facts = {"method": "sctrans", "version": "0", "seed": 0, "options": "{}", "hash": "0a"}
     answer = cytonym.Annotation(
         cells, np.array(["B/NK", "T"]), np.float32([0.9, 0.8]), chances, np.eye(2), {}, (), facts
     )

@@ -12,10 +12,10 @@ import cytonym
 ROOT = Path(cytonym.__file__).parent
 LAYERS = [
     ["errors"],
-    ["types", "options", "report", "places"],
+    ["types", "options", "report"],
     ["nn", "prep", "dna"],
     ["data", "methods", "train", "evaluate"],
-    ["result", "bundle", "trust", "regulation"],
+    ["result", "bundle", "places", "trust", "regulation"],
     ["annotator", "fitting", "inspecting"],
     ["cli", "view", "demo", "__init__", "__main__"],
 ]

@@ -1,9 +1,12 @@
 """Answers go to the cells that they are about, and are written whole or not at all."""
 
+from dataclasses import replace
+
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 
 import cytonym
 from cytonym.data.simulate import simulate
@@ -90,8 +93,55 @@ def test_a_model_may_take_the_place_of_an_empty_folder(model, tmp_path):
 
 @pytest.mark.parametrize(
     ("more", "message"),
-    [({"seed": -1}, "cannot be negative"), ({"validation": 1.0}, "from 0 to below 1")],
+    [({"seed": -1}, "from 0 to 2"), ({"validation": 1.0}, "from 0 to below 1")],
 )
 def test_a_seed_or_share_out_of_range_is_refused(more, message, query):
     with pytest.raises(CytonymError, match=message):
         cytonym.fit(query, labels="cell_type", method="linear", progress=False, **more)
+
+
+@pytest.mark.parametrize("place", ["column", "confidence", "probabilities", "facts"])
+def test_what_cytonym_did_not_write_is_never_replaced(place, calls, query, tmp_path):
+    mine = query.copy()
+    if place == "facts":
+        mine.uns["mine"] = {"precious": "yes"}
+    elif place == "probabilities":
+        mine.obsm["mine_probabilities"] = np.zeros((mine.n_obs, 2))
+    else:
+        mine.obs["mine" if place == "column" else "mine_confidence"] = 1.0
+    with pytest.raises(DataError, match="already, which cytonym did not write"):
+        calls.to(mine, key="mine")
+    mine.write_h5ad(tmp_path / "mine.h5ad")
+    with pytest.raises(DataError, match="give another name"):
+        calls.write(tmp_path / "mine.h5ad", tmp_path / "out.h5ad", key="mine")
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.h5ad"]
+    calls.write(tmp_path / "mine.h5ad", tmp_path / "out.h5ad", key="other")
+    calls.write(tmp_path / "out.h5ad", tmp_path / "again.h5ad", key="other")
+
+
+@pytest.mark.parametrize("key", ["", ".", "..", " ", "-x", "a/b", "index", "a\nb"])
+def test_a_key_that_cannot_be_a_column_is_refused(key, calls, query):
+    with pytest.raises(OptionError, match="cannot name a column"):
+        calls.to(query.copy(), key=key)
+
+
+def test_types_that_a_file_cannot_tell_apart_stay_apart(calls, query, tmp_path):
+    names = ["B/plasma", "B|plasma", *calls.probabilities.columns[2:]]
+    same = replace(
+        calls,
+        probabilities=calls.probabilities.set_axis(names, axis=1),
+        labels=np.array(names, dtype=object)[calls.probabilities.to_numpy().argmax(1)],
+    )
+    query.write_h5ad(tmp_path / "query.h5ad")
+    same.write(tmp_path / "query.h5ad", tmp_path / "out.h5ad")
+    written = ad.read_h5ad(tmp_path / "out.h5ad")
+    assert [*written.uns["cell_type_pred"]["types"]] == names
+    assert written.obsm["cell_type_pred_probabilities"].columns.is_unique
+
+
+def test_cells_without_any_count_are_named_and_counted(model, query):
+    bare = query.copy()
+    bare.X = csr_matrix(bare.X.toarray() * (np.arange(bare.n_obs) >= 5)[:, None])
+    notes = " ".join(model.annotate(bare, progress=False).notes)
+    assert "5 cells hold no count" in notes
+    assert "hold no count" not in " ".join(model.annotate(query, progress=False).notes)

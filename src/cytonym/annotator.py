@@ -92,6 +92,12 @@ class Annotator:
         """
         feed, coverage, notes = self._open(data, genes, layer)
         probabilities, embedding = self._predict(feed, batch_size, progress)
+        if feed.n_empty:
+            notes = (
+                *notes,
+                f"{feed.n_empty:,} cells hold no count of any gene that both sides have: their "
+                "names mean nothing",
+            )
         best = probabilities.argmax(1)
         return Annotation(
             cells=feed.source.cells,
@@ -168,8 +174,10 @@ class Annotator:
             Rows a type.
         by
             ``genes``: columns ``type, rank, gene, score`` (a gene's mean share of the type's
-            score in the reference cells of the type, above the mean of that over all types)
-            and, where the method reads sub-vectors, ``sub_vector, salience``.
+            score in the reference cells of the type, above the mean of that over all types),
+            ``expression`` (``high`` or ``low``: the type's mean against that of all types; a
+            gene that is absent from a type can speak for it as well as one that is there) and,
+            where the method reads sub-vectors, ``sub_vector, salience``.
             ``sub_vectors``: columns ``type, rank, sub_vector, salience, genes``.
 
         Raises
@@ -242,6 +250,8 @@ class Annotator:
         notes += [
             f"{modality}: of the features that the model reads, {one.space.measured.mean():.0%} "
             "were measured"
+            + "; fewer than half: a fit with query= (--query), on the genes of both, is safer"
+            * bool(one.space.measured.mean() < 0.5)
             for modality, one in bound.items()
             if not one.space.measured.all()
         ]
@@ -340,9 +350,12 @@ def mean_salience(
     group = None
     for _, batch in feed.batches(batch_size):
         said = method.salience(net, batch)
+        (first, *_) = batch.x.values()
+        values = first.nan_to_num() if first.shape == said.features.shape else None
         one_hot = np.eye(n_types, dtype=np.float32)[batch.y.numpy()]
         counts += one_hot.sum(0)
-        for name, tensor in (("features", said.features), ("tokens", said.tokens)):
+        found = {"features": said.features, "tokens": said.tokens, "values": values}
+        for name, tensor in found.items():
             if tensor is not None:
                 sums[name] = sums.get(name, 0) + one_hot.T @ tensor.detach().float().numpy()
         group = said.group
@@ -359,7 +372,7 @@ def _unread(space: FeatureSpace, *, least: float = 0.2) -> Problem | None:
     return Problem(
         f"{measured:,} of the {len(space):,} {space.modality} features that the model reads were "
         f"measured (at least {least:.0%} are needed); lacking are {absent}, ...",
-        "give the data before genes were selected, or fit with query= on the genes of both",
+        "give the data before genes were selected, or fit with query= (--query)",
     )
 
 
@@ -390,6 +403,9 @@ def _by_gene(
             "gene": names[best],
             "score": scores[best],
         }
+        if "values" in salience:
+            above = salience["values"][code] > salience["values"].mean(0)
+            columns["expression"] = np.where(above[best], "high", "low")
         if "tokens" in salience:
             place = salience["group"][best]
             columns |= {"sub_vector": place, "salience": salience["tokens"][code, place]}

@@ -74,6 +74,16 @@ def check_target(path: Path) -> None:
         raise ModelError(
             f"{path} exists and is no model folder; choose another name, or remove it first."
         )
+    if path.is_dir() and (foreign := foreign_files(path)):
+        raise ModelError(
+            f"{path} is a model, which would be replaced, but it also holds "
+            f"{', '.join(foreign[:5])}; move them, or choose another name."
+        )
+
+
+def foreign_files(path: Path) -> list[str]:
+    """What lies in a model folder and does not belong to the model."""
+    return sorted({one.name for one in path.iterdir()} - {WEIGHTS, FEATURES, MANIFEST})
 
 
 def read_bundle(path: Path) -> Bundle:

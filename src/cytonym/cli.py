@@ -137,7 +137,10 @@ def annotate(
     import numpy as np
 
     import cytonym
+    from cytonym.result import check_free
     from cytonym.view.text import table
+
+    check_free(query, key)
 
     annotator = cytonym.load(model)
     calls = annotator.annotate(
@@ -167,6 +170,8 @@ def evaluate(
     from cytonym.evaluate import scores
     from cytonym.view.text import json_text
 
+    if truth == key:
+        raise CytonymError(f"--truth and --key are both {key!r}\n    → name two columns")
     obs = open_contents(file).obs
     unknown = [column for column in dict.fromkeys((truth, key)) if column not in obs]
     if unknown:
@@ -179,9 +184,17 @@ def evaluate(
     labels, problems = check_labels(obs, truth)  # as training reads them: "Unknown" is no label
     if not len(labels.names):
         raise DataError(problems, subject=file.name)
+    predicted, problems = check_labels(obs, key)
+    if not {*labels.names} & {*predicted.names}:
+        what = (
+            f"no label is in both obs[{truth!r}] ({', '.join(labels.names[:4])}, ...) and "
+            f"obs[{key!r}] ({', '.join(predicted.names[:4]) or 'no labels'}, ...)"
+        )
+        problem = Problem(what, "name the columns that hold the same types in the same spelling")
+        raise DataError(problem, subject=file.name)
     known, said = (
         [str(found.names[code]) if code >= 0 else None for code in found.codes]
-        for found in (labels, check_labels(obs, key)[0])
+        for found in (labels, predicted)
     )
     found = scores(known, said, known=_known_labels(file, key))
     print(json_text(found.to_dict()) if as_json else found)
@@ -206,9 +219,15 @@ def explain(
     if as_json:
         print(json_text({"method": annotator.method.name, "types": types}))
         return
-    print(f"{annotator.method.name}: genes that speak for each type, and their share of its score")
+    print(
+        f"{annotator.method.name}: genes that speak for each type, and their share of its score; "
+        "(low): by being low there"
+    )
     for name, rows in types.items():
-        words = ", ".join(f"{row['gene']} {row['score']:.3g}" for row in rows)
+        words = ", ".join(
+            f"{row['gene']}{' (low)' * (row.get('expression') == 'low')} {row['score']:.3g}"
+            for row in rows
+        )
         print(f"\n{name}")
         print(wrap(words, first="  ", then="  "))
 
@@ -259,6 +278,9 @@ def main() -> None:
         app()
     except CytonymError as error:
         print(f"cytonym: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:  # a full disk, a lost permission
+        print(f"cytonym: {error}\n    → check the disk and its permissions", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("cytonym: interrupted", file=sys.stderr)

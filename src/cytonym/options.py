@@ -15,7 +15,9 @@ Settings = Mapping[str, Any] | Iterable[str] | None
 class Options(BaseModel):
     """Base of every method's options: immutable, no unknown keys, values checked."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
 
     def but(self, **changes: Any) -> Self:
         """The same options with some values changed (and checked)."""
@@ -63,7 +65,8 @@ def parse(
     base: Mapping[str, Any] = {}
     if preset is not None:
         if preset not in presets:
-            raise OptionError(f"No preset {preset!r}. {suggest(str(preset), [*presets])}")
+            known = suggest(str(preset), [*presets]) if presets else "This method has none."
+            raise OptionError(f"No preset {preset!r}. {known}")
         base = presets[preset]
     try:
         return kind.model_validate({**base, **_tuples(kind, given)})
@@ -86,7 +89,8 @@ def _explain(kind: type[Options], error: ValidationError) -> str:
     lines = []
     for fault in error.errors():
         if not fault["loc"]:
-            lines.append(f"The options do not go together: {fault['msg']}.")
+            words = fault["msg"].removeprefix("Value error, ")
+            lines.append(f"The options do not go together: {words}.")
             continue
         key = str(fault["loc"][0])
         if fault["type"] == "extra_forbidden":

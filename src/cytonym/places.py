@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cytonym.bundle import foreign_files
 from cytonym.errors import CytonymError
 
 STATE_MARK = "cytonym-fit-state"
@@ -31,6 +32,12 @@ def check_model(out: Path, reference: Path) -> None:
     if out.resolve() == reference.resolve():
         raise CytonymError(f"--out {out} is the reference itself\n    → name another folder")
     is_model = (out / "manifest.json").is_file()
+    foreign = foreign_files(out) if is_model else []
+    if foreign:
+        raise CytonymError(
+            f"--out {out} is a model, which would be replaced, but it also holds "
+            f"{', '.join(foreign[:5])}\n    → move them, or name another folder"
+        )
     if out.exists() and not is_model and not _is_empty(out):
         kind = "a folder that holds no model" if out.is_dir() else "a file"
         raise CytonymError(
@@ -73,8 +80,14 @@ def _check_parent(out: Path) -> None:
     folder = out.absolute().parent
     if not folder.is_dir():
         raise CytonymError(f"--out {out}: there is no folder {folder}\n    → create it first")
-    if not os.access(folder, os.W_OK):
-        raise CytonymError(f"--out {out}: {folder} is read-only\n    → choose another")
+    try:  # permission bits alone do not tell: file systems can be read-only, or full
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise CytonymError(
+            f"--out {out}: nothing can be written to {folder} ({error.strerror})\n"
+            "    → choose another folder"
+        ) from error
 
 
 def _is_empty(folder: Path) -> bool:

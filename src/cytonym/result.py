@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -19,6 +20,7 @@ import pandas as pd
 from cytonym.data.align import Coverage
 from cytonym.data.contents import unique_names
 from cytonym.data.read import open_cells, open_contents
+from cytonym.data.source import damaged
 from cytonym.errors import DataError, OptionError, Problem
 
 
@@ -82,9 +84,11 @@ class Annotation:
         Raises
         ------
         DataError
-            ``adata`` does not hold the cells that were annotated (in any order).
+            ``adata`` does not hold the cells that were annotated (in any order), or has other
+            things under these names; an earlier answer is replaced.
         """
         check_key(key)
+        _check_free(adata.obs, adata.obsm, adata.uns, key, "the AnnData")
         own = unique_names(adata.obs_names)[0]
         order = pd.Index(self.cells).get_indexer(own)
         if len(own) != len(self) or (order < 0).any():
@@ -113,9 +117,9 @@ class Annotation:
         An ``.h5ad`` is copied and added to without reading its matrix. The file appears under
         its name only when it is complete.
         """
-        check_key(key)
         out = Path(out).expanduser()
         query = query if isinstance(query, ad.AnnData) else Path(query).expanduser()
+        check_free(query, key)
         handle, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".h5ad", dir=out.parent)
         os.close(handle)
         partial = Path(name)
@@ -161,7 +165,8 @@ class Annotation:
 
     def _matrices(self, key: str) -> dict[str, Any]:
         # A "/" in a key would be a folder in the file; the exact names are in uns[key]["types"].
-        names = [str(name).replace("/", "|") for name in self.probabilities.columns]
+        names = pd.Index([str(name).replace("/", "|") for name in self.probabilities.columns])
+        names = unique_names(names)[0]
         return {
             f"{key}_probabilities": self.probabilities.set_axis(names, axis=1),
             f"X_{self.model['method']}": self.embedding,
@@ -186,8 +191,49 @@ class Annotation:
 
 def check_key(key: str) -> None:
     """A key becomes the name of a column and of a place in the file."""
-    if not key or "/" in key or key in ("_index", "index"):
-        raise OptionError(f"The key {key!r} cannot name a column; give a word without '/'.")
+    if not re.fullmatch(r"\w[^/\r\n\t]*", key) or key in ("_index", "index"):
+        raise OptionError(
+            f"The key {key!r} cannot name a column; give a word such as 'cell_type_pred' "
+            "(it begins with a letter or number, has no '/', and is not 'index')."
+        )
+
+
+def check_free(query: Path | ad.AnnData, key: str) -> None:
+    """Refuse a key under which the query holds something that is not an earlier answer.
+
+    Raises
+    ------
+    OptionError
+        The key cannot name a column.
+    DataError
+        What is in the way.
+    """
+    check_key(key)
+    if isinstance(query, ad.AnnData):
+        _check_free(query.obs, query.obsm, query.uns, key, "the AnnData")
+    elif query.is_file() and h5py.is_hdf5(query):
+        try:
+            file = h5py.File(query, "r")
+        except OSError as error:
+            raise damaged(query.name, error) from error
+        with file:
+            obs: Any = file.get("obs", {})
+            obs = obs.dtype.names if isinstance(obs, h5py.Dataset) else obs
+            _check_free(obs, file.get("obsm", {}), file.get("uns", {}), key, query.name)
+
+
+def _check_free(obs: Any, obsm: Any, uns: Any, key: str, subject: str) -> None:
+    if key in uns and hasattr(uns[key], "keys") and {"method", "types"} <= {*uns[key]}:
+        return  # an earlier answer
+    columns = [f"obs[{name!r}]" for name in (key, f"{key}_confidence") if name in obs]
+    matrix = f"{key}_probabilities"
+    there = [*columns, *[f"obsm[{matrix!r}]"] * (matrix in obsm), *[f"uns[{key!r}]"] * (key in uns)]
+    if there:
+        problem = Problem(
+            f"it has {', '.join(there)} already, which cytonym did not write",
+            "give another name for the answer (key= or --key)",
+        )
+        raise DataError(problem, subject=subject)
 
 
 def _put(group: Any, name: str, value: Any) -> None:

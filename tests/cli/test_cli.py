@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import cytonym
 from cytonym.cli import app
 from cytonym.data.simulate import simulate
 from cytonym.errors import CytonymError
@@ -276,3 +277,40 @@ def test_demo_writes_four_files_and_says_five_lines(tmp_path):
     assert facts["n_query"] == 350
     assert facts["query"]["accuracy"] > 0.7
     assert [file.name for file in tmp_path.iterdir()] == ["demo"]
+
+
+def test_a_model_folder_with_other_files_in_it_is_not_replaced(world, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(world.model, model)
+    (model / "notes.txt").write_text("mine")
+    words = ("--labels", "cell_type", "--out", model, "--method", "linear")
+    with pytest.raises(CytonymError, match=r"also holds notes\.txt"):
+        call("fit", world.reference, *words)
+    with pytest.raises(CytonymError, match=r"also holds notes\.txt"):
+        cytonym.load(world.model).save(model)
+    assert (model / "notes.txt").read_text() == "mine"
+
+
+def test_annotate_says_before_it_begins_that_the_key_is_taken(world, tmp_path):
+    words = ("--model", world.model, "--out", tmp_path / "out.h5ad", "--key", "cell_type")
+    with pytest.raises(CytonymError, match="did not write"):
+        call("annotate", world.query, *words)
+    assert not any(tmp_path.iterdir())
+
+
+def test_evaluate_refuses_columns_that_cannot_be_compared(world, tmp_path):
+    with pytest.raises(CytonymError, match="name two columns"):
+        call("evaluate", world.out, "--truth", "cell_type", "--key", "cell_type")
+    named = ad.read_h5ad(world.out)
+    named.obs["lower"] = named.obs["cell_type"].astype(str).str.lower()
+    named.write_h5ad(tmp_path / "named.h5ad")
+    with pytest.raises(CytonymError, match="no label is in both"):
+        call("evaluate", tmp_path / "named.h5ad", "--truth", "lower")
+
+
+def test_explain_marks_genes_that_speak_by_being_low(world):
+    table = cytonym.load(world.model).explain(top=120)
+    assert {*table["expression"]} == {"high", "low"}
+    best = table[table["rank"] == 1]
+    assert (best["expression"] == "high").all()
+    assert "(low)" in call("explain", world.model, "--top", "60")

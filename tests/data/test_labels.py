@@ -18,7 +18,7 @@ def test_labels_become_sorted_names_and_codes():
     assert labels.codes.tolist() == [1, 0, 1, 0]
     assert labels.codes.dtype == np.int64
     assert labels.sizes.tolist() == [2, 2]
-    assert labels.notes == ()
+    assert labels.notes == ("1 labels differ from another only by spaces around them: made one",)
 
 
 def test_missing_and_unknown_labels_are_kept_as_unlabelled_and_counted():

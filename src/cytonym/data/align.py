@@ -199,9 +199,12 @@ def misfit(
     elif not any(is_known(id_type(values)) for values in identifiers(query).values()):
         remedy = "put gene symbols or Ensembl IDs into var_names or a column of var"
     elif coverage.query < 0.5 * coverage.reference:
-        remedy = "give the data before genes were selected, or fit with query= on the genes of both"
+        remedy = "give the data before genes were selected, or fit with query= (--query)"
     else:
-        remedy = "name the column with the right identifiers (genes=), or add one of the same type"
+        remedy = (
+            "name the column with the right identifiers (genes= or --genes), or add one of the "
+            "same type"
+        )
     return Problem(what, remedy)
 
 

@@ -52,7 +52,7 @@ def choose(
         usual = [wanted]
     if not usual:
         what = f"there is no X, no raw and no layer 'counts', only {', '.join(contents.places)}"
-        return {}, [], [Problem(what, "name the layer to read (layer=)")]
+        return {}, [], [Problem(what, "name the layer to read (layer= or --layer)")]
     chosen, notes, problems = {}, [], []
     for modality in dict.fromkeys(m for w in usual for m in contents.places[w].columns):
         found: dict[str, Finding] = {}
@@ -124,5 +124,6 @@ def genes_problem(contents: Contents, where: str, genes: str | None) -> Problem 
     known = string_columns(contents.places[where].var)
     if genes is None or genes in known:
         return None
-    what = f"there is no text column {genes!r} among the facts of the genes of {where}"
-    return Problem(what, suggest(genes, list(known)) if known else "leave out genes=: no column")
+    what = f"var of {where} has no text column {genes!r}"
+    none = "it has none at all: leave out genes= (--genes)"
+    return Problem(what, suggest(genes, list(known)) if known else none)

@@ -89,12 +89,16 @@ def _coded(values: pd.Series) -> Labels:
     """Codes and sorted names; every distinct value is looked at once, however many the cells."""
     number, distinct = pd.factorize(values)
     whole = pd.api.types.is_float_dtype(values.dtype)
-    words = np.array([str(int(v) if whole else v).strip() for v in distinct], dtype=str)
+    plain = [str(int(v) if whole else v) for v in distinct]
+    words = np.array([word.strip() for word in plain], dtype=str)
     words = np.append(words, "")  # the place of number -1, a missing value
     empty = np.array([word.lower() in UNLABELLED for word in words])
     names = np.unique(words[~empty])
     codes = np.where(empty, -1, np.searchsorted(names, words))[number].astype(np.int64)
     n_empty, notes = int((codes < 0).sum()), []
+    merged = len(plain) - len({*words[:-1]})
+    if merged:
+        notes.append(f"{merged} labels differ from another only by spaces around them: made one")
     if n_empty:
         kinds = np.unique(words[np.unique(number[codes < 0])])
         listed = ", ".join(repr(str(word)) if word else "missing" for word in kinds[:4])

@@ -64,6 +64,8 @@ class Feed:
         epoch reads them anew.
     domain
         0 reference, 1 query.
+
+    ``n_empty`` counts cells that were read and hold no value at all.
     """
 
     source: CellSource
@@ -73,6 +75,7 @@ class Feed:
     counts: tuple[str, ...] = ()
     memory: int = 2 * 1024**3
     domain: int = 0
+    n_empty: int = 0
     _kept: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     _place: np.ndarray | None = field(default=None, repr=False)
 
@@ -97,15 +100,18 @@ class Feed:
     def batch(self, rows: np.ndarray) -> Batch:
         """The cells ``rows`` (int, of the source) as a batch."""
         x, counts = {}, {}
+        empty = np.full(len(rows), self._place is None)
         for modality, bound in self.bound.items():
             if self._place is not None:
                 x[modality] = torch.from_numpy(self._kept[modality][self._place[rows]])
             if self._place is None or modality in self.counts:
                 block = self.source.read(modality, rows)
+                empty &= np.diff(block.indptr) == 0
                 if self._place is None:
                     x[modality] = torch.from_numpy(_dense(bound.apply(block)))
                 if modality in self.counts:
                     counts[modality] = torch.from_numpy(block.toarray())
+        self.n_empty += int(empty.sum())
         return Batch(
             x,
             counts,

@@ -83,17 +83,18 @@ def open_contents(data: str | Path | AnnData) -> Contents:
             return open_mtx_folder(path, matrix)
         inside = ", ".join(sorted(p.name for p in path.iterdir())[:6]) or "nothing"
         problem = Problem(f"the folder holds {inside}", f"give {FORMATS}")
-        raise DataError(problem, subject=path.name)
+        raise DataError(problem, subject=path.resolve().name)
     if path.stat().st_size == 0:
         raise DataError(Problem("the file is empty (0 bytes)", "copy it again"), subject=path.name)
-    if path.suffix == ".h5mu" or path.suffix not in (".h5ad", ".h5", ".hdf5"):
+    suffix = path.suffix.lower()
+    if suffix == ".h5mu" or suffix not in (".h5ad", ".h5", ".hdf5"):
         problem = Problem(
             f"{path.suffix or 'a name without ending'} is not a known format", f"give {FORMATS}"
         )
         raise DataError(problem, subject=path.name)
     try:
         with h5py.File(path, "r") as file:
-            anndata_like = path.suffix == ".h5ad" or ("obs" in file and "var" in file)
+            anndata_like = suffix == ".h5ad" or ("obs" in file and "var" in file)
     except OSError as error:
         with path.open("rb") as stream:
             start = stream.read(8)

@@ -64,5 +64,6 @@ def verdict(table: tuple[dict[str, Any], ...]) -> list[str]:
     return [
         f"{row['method']} did better than {own['method']} on the held-out cells: macro-F1 "
         f"{row['macro_f1']:.3f} against {own['macro_f1']:.3f}"
+        + "; do not trust this model before you know why"
         for row in better
     ]

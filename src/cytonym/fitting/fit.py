@@ -84,8 +84,8 @@ def fit(
         The loss is not finite, or ``state`` belongs to another fit.
     """
     start = time.monotonic()
-    if seed < 0:
-        raise OptionError(f"The seed cannot be negative; it is {seed}.")
+    if not 0 <= seed < 2**32:
+        raise OptionError(f"The seed is a number from 0 to 2^32 - 1; it is {seed}.")
     if not 0 <= validation < 1:
         raise OptionError(f"validation is a share, from 0 to below 1; it is {validation}.")
     recipe = get(method)
@@ -93,6 +93,7 @@ def fit(
     task, notes = _open(recipe, reference, labels, query, genes, layer, seed)
     with torch.random.fork_rng():
         held = holdout(task.y, share=validation, seed=seed)
+        notes += _untested(task, held) if validation else []
         parsed, chosen = choose(recipe, parsed, task, np.flatnonzero(~held), progress)
         folder = Path(state) if state is not None else None
         table: tuple[dict[str, Any], ...] = ()
@@ -138,6 +139,15 @@ def fit(
     return Annotator(
         recipe, parsed, seed, names, task.spaces, final.transforms, final.net, report, salience
     )
+
+
+def _untested(task: Task, held: np.ndarray) -> list[str]:
+    """Says which types have no cell among those held out."""
+    absent = np.setdiff1d(task.y[task.y >= 0], task.y[held])
+    if not len(absent):
+        return []
+    listed = ", ".join(str(name) for name in task.names[absent[:5]]) + ", ..." * (len(absent) > 5)
+    return [f"{len(absent)} types have too few cells to hold any out and were not tested: {listed}"]
 
 
 # --- the data ----------------------------------------------------------------------------------

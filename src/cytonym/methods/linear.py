@@ -23,7 +23,9 @@ class LinearOptions(Options):
     genes: PositiveInt | None = Field(3000, description="variable genes; none = all")
     penalty: float = Field(1.0, ge=0, description="L2 penalty, 1/C of scikit-learn")
     iterations: PositiveInt = Field(100, description="steps of the solver (L-BFGS)")
-    batch_size: PositiveInt = Field(8192, description="cells solved at a time")
+    batch_size: int = Field(
+        8192, ge=512, description="cells solved together; exact where it is all of them"
+    )
 
 
 class LinearNet(nn.Module):
