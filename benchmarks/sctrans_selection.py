@@ -59,7 +59,7 @@ def at_random(draw: int) -> Select:
 
     def select(tokens: Tensor, shown: Tensor, keep: float) -> Tensor:
         nonlocal first
-        key = torch.arange(first, first + len(shown))
+        key = torch.arange(first, first + len(shown), device=shown.device)
         first += len(shown)
         order = random_like(key, shown.shape[1], seed=draw).masked_fill(~shown, 2.0).argsort(dim=1)
         best = order[:, : max(round(keep * shown.shape[1]), 1)]

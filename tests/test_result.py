@@ -1,5 +1,6 @@
 """Answers go to the cells that they are about, and are written whole or not at all."""
 
+import warnings
 from dataclasses import replace
 
 import anndata as ad
@@ -11,6 +12,7 @@ from scipy.sparse import csr_matrix
 import cytonym
 from cytonym.data.simulate import simulate
 from cytonym.errors import CytonymError, DataError, OptionError
+from cytonym.result import check_free
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +147,53 @@ def test_cells_without_any_count_are_named_and_counted(model, query):
     notes = " ".join(model.annotate(bare, progress=False).notes)
     assert "5 cells hold no count" in notes
     assert "hold no count" not in " ".join(model.annotate(query, progress=False).notes)
+
+
+def test_a_file_with_the_cells_in_another_order_gets_each_cell_its_own_label(
+    calls, query, tmp_path
+):
+    turned = query[::-1].copy()
+    turned.write_h5ad(tmp_path / "turned.h5ad")
+    calls.write(tmp_path / "turned.h5ad", tmp_path / "out.h5ad")
+    written = ad.read_h5ad(tmp_path / "out.h5ad")
+    assert written.obs["cell_type_pred"].tolist() == calls.labels[::-1].tolist()
+    np.testing.assert_array_equal(written.obsm["X_linear"], calls.embedding[::-1])
+    turned[:20].copy().write_h5ad(tmp_path / "few.h5ad")
+    with pytest.raises(DataError, match="20 names of its cells are among them"):
+        calls.write(tmp_path / "few.h5ad", tmp_path / "out2.h5ad")
+    assert not (tmp_path / "out2.h5ad").exists()
+
+
+def test_an_embedding_of_the_user_is_not_replaced(calls, query):
+    mine = query.copy()
+    mine.obsm["X_linear"] = np.ones((mine.n_obs, 2))
+    with pytest.raises(DataError, match="X_linear"):
+        calls.to(mine)
+
+
+@pytest.mark.parametrize("kind", ["zarr", "memory"])
+def test_a_taken_name_is_found_in_zarr_and_in_the_name_of_the_index(kind, calls, query, tmp_path):
+    mine = query.copy()
+    if kind == "zarr":
+        mine.obs["mine"] = 1
+        with warnings.catch_warnings():  # remarks on how it is written
+            warnings.simplefilter("ignore")
+            mine.write_zarr(tmp_path / "mine.zarr")
+        place = tmp_path / "mine.zarr"
+    else:
+        mine.obs.index.name = "mine"
+        place = mine
+    with pytest.raises(DataError, match="did not write"):
+        check_free(place, "mine", method="linear")
+
+
+def test_with_two_types_each_one_is_explained_by_its_own_markers():
+    cells = simulate(300, 80, 2, seed=4, markers_per_type=5, depth=400, fold=8.0)
+    model = cytonym.fit(cells, labels="cell_type", method="linear", validation=0, progress=False)
+    table = model.explain(top=5)
+    for place, (_, rows) in enumerate(table.groupby("type")):
+        own = {f"SIM{i:04d}" for i in range(place * 5, place * 5 + 5)}
+        high = rows[rows["expression"] == "high"]
+        assert len(high)
+        assert {*high["gene"]} <= own
+        assert (rows["score"] > 0.01).all()

@@ -174,7 +174,7 @@ class Annotator:
             Rows a type.
         by
             ``genes``: columns ``type, rank, gene, score`` (a gene's mean share of the type's
-            score in the reference cells of the type, above the mean of that over all types),
+            score, above the mean of all types' scores, in the reference cells of the type),
             ``expression`` (``high`` or ``low``: the type's mean against that of all types; a
             gene that is absent from a type can speak for it as well as one that is there) and,
             where the method reads sub-vectors, ``sub_vector, salience``.
@@ -280,6 +280,7 @@ class Annotator:
                     whole[done : done + len(rows)] = piece.cpu().numpy()
                 done += len(rows)
                 bar.update(len(rows))
+        self.net.cpu()
         probabilities, embedding = answer
         return probabilities, embedding
 
@@ -316,11 +317,18 @@ def load(path: str | Path) -> Annotator:
     return Annotator(method, options, seed, labels, spaces, transforms, net, report, salience)
 
 
-def check_values(method: Method, source: CellSource, subject: str) -> None:
+def check_values(
+    method: Method, source: CellSource, subject: str, *, reference: bool = False
+) -> None:
     """Whether the data have what the method needs; a DataError with all that is lacking."""
     problems = []
+    wanted = {*method.needs.modalities}
+    # A query may lack modalities where the method allows it; a reference has to teach them all.
+    spared = method.needs.optional and not reference and wanted & {*source.spaces}
     for modality in method.needs.modalities:
         if modality not in source.spaces:
+            if spared:
+                continue
             have = ", ".join(source.spaces)
             problems.append(
                 Problem(
@@ -395,7 +403,7 @@ def _by_gene(
 ) -> pd.DataFrame:
     tables = []
     for code, label in enumerate(types):
-        scores = salience["features"][code] - salience["features"].mean(0)
+        scores = salience["features"][code]
         best = np.argsort(-scores, kind="stable")[:top]
         columns: dict[str, Any] = {
             "type": label,

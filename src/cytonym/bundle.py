@@ -70,7 +70,7 @@ def write_bundle(path: Path, bundle: Bundle) -> None:
 def check_target(path: Path) -> None:
     """Refuse to replace something that is not a model folder."""
     empty = path.is_dir() and not any(path.iterdir())
-    if path.exists() and not empty and not (path / MANIFEST).is_file():
+    if path.exists() and not empty and not is_model(path):
         raise ModelError(
             f"{path} exists and is no model folder; choose another name, or remove it first."
         )
@@ -81,9 +81,18 @@ def check_target(path: Path) -> None:
         )
 
 
+def is_model(path: Path) -> bool:
+    """Whether a folder is a model by its manifest, whole or damaged."""
+    try:
+        facts = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(facts, dict) and facts.get("format") == "cytonym model"
+
+
 def foreign_files(path: Path) -> list[str]:
     """What lies in a model folder and does not belong to the model."""
-    return sorted({one.name for one in path.iterdir()} - {WEIGHTS, FEATURES, MANIFEST})
+    return sorted({one.name for one in path.iterdir()} - {WEIGHTS, FEATURES, MANIFEST, ".DS_Store"})
 
 
 def read_bundle(path: Path) -> Bundle:

@@ -140,9 +140,8 @@ def annotate(
     from cytonym.result import check_free
     from cytonym.view.text import table
 
-    check_free(query, key)
-
     annotator = cytonym.load(model)
+    check_free(query, key, method=annotator.method.name)
     calls = annotator.annotate(
         query, genes=genes, layer=layer, batch_size=batch_size, progress=not quiet
     )
@@ -279,6 +278,9 @@ def main() -> None:
     except CytonymError as error:
         print(f"cytonym: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        sys.stderr.close()
+        sys.exit(0)
     except OSError as error:  # a full disk, a lost permission
         print(f"cytonym: {error}\n    → check the disk and its permissions", file=sys.stderr)
         sys.exit(2)

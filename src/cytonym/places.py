@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cytonym.bundle import foreign_files
+from cytonym.bundle import foreign_files, is_model
 from cytonym.errors import CytonymError
 
 STATE_MARK = "cytonym-fit-state"
@@ -31,14 +31,14 @@ def check_model(out: Path, reference: Path) -> None:
     _check_parent(out)
     if out.resolve() == reference.resolve():
         raise CytonymError(f"--out {out} is the reference itself\n    → name another folder")
-    is_model = (out / "manifest.json").is_file()
-    foreign = foreign_files(out) if is_model else []
+    replaced = is_model(out)
+    foreign = foreign_files(out) if replaced else []
     if foreign:
         raise CytonymError(
             f"--out {out} is a model, which would be replaced, but it also holds "
             f"{', '.join(foreign[:5])}\n    → move them, or name another folder"
         )
-    if out.exists() and not is_model and not _is_empty(out):
+    if out.exists() and not replaced and not _is_empty(out):
         kind = "a folder that holds no model" if out.is_dir() else "a file"
         raise CytonymError(
             f"--out {out} is {kind}, which is not overwritten\n    → name another folder"
@@ -80,7 +80,7 @@ def _check_parent(out: Path) -> None:
     folder = out.absolute().parent
     if not folder.is_dir():
         raise CytonymError(f"--out {out}: there is no folder {folder}\n    → create it first")
-    try:  # permission bits alone do not tell: file systems can be read-only, or full
+    try:  # permission bits alone do not tell: file systems can be read-only
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

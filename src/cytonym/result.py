@@ -16,6 +16,7 @@ import anndata as ad
 import h5py
 import numpy as np
 import pandas as pd
+import zarr
 
 from cytonym.data.align import Coverage
 from cytonym.data.contents import unique_names
@@ -87,18 +88,8 @@ class Annotation:
             ``adata`` does not hold the cells that were annotated (in any order), or has other
             things under these names; an earlier answer is replaced.
         """
-        check_key(key)
-        _check_free(adata.obs, adata.obsm, adata.uns, key, "the AnnData")
-        own = unique_names(adata.obs_names)[0]
-        order = pd.Index(self.cells).get_indexer(own)
-        if len(own) != len(self) or (order < 0).any():
-            raise DataError(
-                Problem(
-                    f"it has {adata.n_obs:,} cells, the answer has {len(self):,}, and "
-                    f"{int((order >= 0).sum()):,} names of its cells are among them",
-                    "give the AnnData that was annotated",
-                )
-            )
+        check_free(adata, key, method=str(self.model["method"]))
+        order = self._order(adata.obs_names, "the AnnData")
         for name, column in self._columns(key).items():
             adata.obs[name] = column[order]
         for name, matrix in self._matrices(key).items():
@@ -108,6 +99,19 @@ class Annotation:
                 adata.obsm[name] = matrix[order]
         adata.uns[key] = self._facts()
         return adata
+
+    def _order(self, names: pd.Index, subject: str) -> np.ndarray:
+        """Where the cells called ``names`` lie in the answer; they must be the same cells."""
+        own = unique_names(names)[0]
+        order = pd.Index(self.cells).get_indexer(own)
+        if len(own) != len(self) or (order < 0).any():
+            problem = Problem(
+                f"it has {len(own):,} cells, the answer has {len(self):,}, and "
+                f"{int((order >= 0).sum()):,} names of its cells are among them",
+                "give the data that were annotated",
+            )
+            raise DataError(problem, subject=subject)
+        return order
 
     def write(
         self, query: str | Path | ad.AnnData, out: str | Path, *, key: str = "cell_type_pred"
@@ -119,7 +123,7 @@ class Annotation:
         """
         out = Path(out).expanduser()
         query = query if isinstance(query, ad.AnnData) else Path(query).expanduser()
-        check_free(query, key)
+        check_free(query, key, method=str(self.model["method"]))
         handle, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".h5ad", dir=out.parent)
         os.close(handle)
         partial = Path(name)
@@ -143,18 +147,21 @@ class Annotation:
     def _add_to_file(self, path: Path, key: str) -> None:
         with h5py.File(path, "r+") as file:
             obs: Any = file["obs"]
-            order = [str(name) for name in obs.attrs["column-order"]]
-            for name, column in self._columns(key).items():
-                _put(obs, name, column)
-                order += [name] if name not in order else []
-            obs.attrs["column-order"] = np.array(order, dtype=h5py.string_dtype())
             index = pd.Index(np.asarray(ad.io.read_elem(obs[obs.attrs["_index"]])))
+            order = self._order(index, "the file")
+            columns = [str(name) for name in obs.attrs["column-order"]]
+            for name, column in self._columns(key).items():
+                _put(obs, name, column[order])
+                columns += [name] if name not in columns else []
+            obs.attrs["column-order"] = np.array(columns, dtype=h5py.string_dtype())
             for group in ("obsm", "uns"):
                 if group not in file:
                     _put(file, group, {})
             for name, matrix in self._matrices(key).items():
                 if isinstance(matrix, pd.DataFrame):
-                    matrix = matrix.set_axis(index, axis=0)
+                    matrix = matrix.iloc[order].set_axis(index, axis=0)
+                else:
+                    matrix = matrix[order]
                 _put(file["obsm"], name, matrix)
             _put(file["uns"], key, self._facts())
 
@@ -198,8 +205,8 @@ def check_key(key: str) -> None:
         )
 
 
-def check_free(query: Path | ad.AnnData, key: str) -> None:
-    """Refuse a key under which the query holds something that is not an earlier answer.
+def check_free(query: Path | ad.AnnData, key: str, *, method: str) -> None:
+    """Refuse names under which the query holds something that is not an earlier answer.
 
     Raises
     ------
@@ -210,30 +217,45 @@ def check_free(query: Path | ad.AnnData, key: str) -> None:
     """
     check_key(key)
     if isinstance(query, ad.AnnData):
-        _check_free(query.obs, query.obsm, query.uns, key, "the AnnData")
+        names = {*query.obs, query.obs.index.name}
+        _check_free(names, query.obsm, query.uns, key, method, "the AnnData")
+    elif query.is_dir() and any((query / mark).exists() for mark in (".zgroup", "zarr.json")):
+        _check_group(zarr.open_group(query, mode="r"), key, method, query.name)
     elif query.is_file() and h5py.is_hdf5(query):
         try:
             file = h5py.File(query, "r")
         except OSError as error:
             raise damaged(query.name, error) from error
         with file:
-            obs: Any = file.get("obs", {})
-            obs = obs.dtype.names if isinstance(obs, h5py.Dataset) else obs
-            _check_free(obs, file.get("obsm", {}), file.get("uns", {}), key, query.name)
+            _check_group(file, key, method, query.name)
 
 
-def _check_free(obs: Any, obsm: Any, uns: Any, key: str, subject: str) -> None:
-    if key in uns and hasattr(uns[key], "keys") and {"method", "types"} <= {*uns[key]}:
-        return  # an earlier answer
-    columns = [f"obs[{name!r}]" for name in (key, f"{key}_confidence") if name in obs]
-    matrix = f"{key}_probabilities"
-    there = [*columns, *[f"obsm[{matrix!r}]"] * (matrix in obsm), *[f"uns[{key!r}]"] * (key in uns)]
+def _check_group(group: Any, key: str, method: str, subject: str) -> None:
+    obs = group.get("obs", {})
+    names = obs.dtype.names if isinstance(obs, h5py.Dataset) else {*obs}
+    obsm, uns = (group.get(name, {}) for name in ("obsm", "uns"))
+    _check_free(names, obsm, uns, key, method, subject)
+
+
+def _check_free(names: Any, obsm: Any, uns: Any, key: str, method: str, subject: str) -> None:
+    answers = {name for name in uns if _is_answer(uns[name])}
+    there = []
+    if key not in answers:
+        there += [f"obs[{name!r}]" for name in (key, f"{key}_confidence") if name in names]
+        there += [f"obsm[{name!r}]" for name in (f"{key}_probabilities",) if name in obsm]
+        there += [f"uns[{key!r}]"] * (key in uns)
+    if f"X_{method}" in obsm and not answers:
+        there.append(f"obsm['X_{method}']")
     if there:
         problem = Problem(
             f"it has {', '.join(there)} already, which cytonym did not write",
-            "give another name for the answer (key= or --key)",
+            "give another name for the answer (key= or --key), or rename what is there",
         )
         raise DataError(problem, subject=subject)
+
+
+def _is_answer(value: Any) -> bool:
+    return hasattr(value, "keys") and {"method", "types"} <= {*value}
 
 
 def _put(group: Any, name: str, value: Any) -> None:

@@ -314,3 +314,12 @@ def test_explain_marks_genes_that_speak_by_being_low(world):
     best = table[table["rank"] == 1]
     assert (best["expression"] == "high").all()
     assert "(low)" in call("explain", world.model, "--top", "60")
+
+
+def test_a_folder_with_some_other_manifest_is_no_model(world, tmp_path):
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "manifest.json").write_text('{"name": "my web app"}')
+    with pytest.raises(CytonymError, match="no model"):
+        cytonym.load(world.model).save(site)
+    assert [file.name for file in site.iterdir()] == ["manifest.json"]

@@ -8,6 +8,7 @@ from scipy.linalg import subspace_angles
 from scipy.sparse import csr_matrix, random_array
 from sklearn.decomposition import PCA, TruncatedSVD
 
+from cytonym.errors import OptionError
 from cytonym.prep import Components, Open, TfIdf, fit_chain
 
 
@@ -70,7 +71,7 @@ def test_components_of_centred_blocks_are_those_of_pca(peaks, held):
         assert abs(related) > 0.999
 
 
-def test_components_that_follow_depth_are_dropped_but_never_all(peaks, held):
+def test_components_that_follow_depth_are_dropped_and_nothing_left_is_an_error(peaks, held):
     chain = (Open(0.0), TfIdf(), Components(5))
     fit_chain(chain, held(peaks))
     assert chain[2].axes.shape == (120, 5)
@@ -81,7 +82,10 @@ def test_components_that_follow_depth_are_dropped_but_never_all(peaks, held):
     related = [abs(np.corrcoef(depth, z)[0, 1]) for z in (binary @ dropped[1].axes).T]
     assert len(related) == 4
     assert max(related) <= 0.8
-    assert Components(3, depth_limit=0.0).fit(held(peaks)).axes.shape == (120, 3)
+    with pytest.raises(OptionError, match="All 3 components follow the depth"):
+        Components(3, depth_limit=0.0).fit(held(peaks))
+    with pytest.raises(OptionError, match="No peak is open in 90"):
+        Open(0.9).fit(held(peaks))
 
 
 def test_a_modality_without_any_measured_feature_gives_zeros(peaks, held):

@@ -65,7 +65,7 @@ class Feed:
     domain
         0 reference, 1 query.
 
-    ``n_empty`` counts cells that were read and hold no value at all.
+    ``n_empty`` counts cells without any value, as often as they are read from the source.
     """
 
     source: CellSource
@@ -85,7 +85,7 @@ class Feed:
 
     def of(self, rows: np.ndarray) -> Feed:
         """The same data, other cells."""
-        return replace(self, rows=rows, _kept={}, _place=None)
+        return replace(self, rows=rows, n_empty=0, _kept={}, _place=None)
 
     def keep(self) -> None:
         """Make the features once and hold them, where they fit into ``memory``."""

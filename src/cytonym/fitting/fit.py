@@ -163,7 +163,7 @@ def _open(
     seed: int,
 ) -> tuple[Task, list[str]]:
     cells = open_cells(reference, layer=layer, genes=genes)
-    check_values(method, cells, cells.name)
+    check_values(method, cells, cells.name, reference=True)
     found: Labels = read_labels(cells.obs, labels, cells.name)
     wanted = method.needs.modalities
     spaces = {name: space for name, space in space_of(cells, genes=genes).items() if name in wanted}

@@ -463,6 +463,7 @@ def names_mask(
     coin, share = random_like(batch.key, 2, seed=clock.seed + 3).split(1, dim=1)
     with torch.no_grad():
         salient = net.select(tokens, shown, options.keep + (1 - options.keep) * share)
+    torch.clear_autocast_cache()  # older torch keeps weights cast there, without their gradient
     return torch.where(coin < 0.5, visible, salient)
 
 
@@ -659,8 +660,12 @@ class SCTrans(Method[SCTransOptions]):
         with torch.enable_grad():
             x = batch.x["rna"].detach().clone().requires_grad_(True)
             filled, tokens, shown = net.look(x)
-            z, _, before, visible = net.encode(tokens, shown)
-            scores = net.join(net.main.names(z), filled, shown)
+            _, _, before, visible = net.encode(tokens, shown)
+            read = shown
+            if net.options.keep < 1:  # as in predict
+                read = net.select(tokens.detach(), shown, net.options.keep)
+            z, *_ = net.encode(tokens, read)
+            scores = net.join(net.main.names(z), filled, read)
             own = torch.where(batch.y >= 0, batch.y, scores.argmax(1))
             score = scores.gather(1, own[:, None]).sum() - scores.mean(1).sum()
             (slope,) = torch.autograd.grad(score, x)

@@ -9,12 +9,19 @@ from torch.nn import functional as F
 
 
 def classification(
-    scores: Float[Tensor, "cells types"], y: Int[Tensor, " cells"], *, smoothing: float = 0.0
+    scores: Float[Tensor, "cells types"],
+    y: Int[Tensor, " cells"],
+    *,
+    smoothing: float = 0.0,
+    whole: bool = False,
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy over labelled cells; 0 where no cell has a label."""
+    """Mean cross-entropy over labelled cells; 0 where no cell has a label.
+
+    With ``whole`` the sum is divided by all cells, which weighs a batch alike on all processes.
+    """
     labelled = y >= 0
     total = F.cross_entropy(scores, y.clamp_min(0), reduction="none", label_smoothing=smoothing)
-    return (total * labelled).sum() / labelled.sum().clamp_min(1)
+    return (total * labelled).sum() / (len(y) if whole else labelled.sum().clamp_min(1))
 
 
 def classification_bce(

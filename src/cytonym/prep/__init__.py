@@ -5,7 +5,7 @@ from cytonym.prep.components import Components
 from cytonym.prep.normalise import Depth, Log1p
 from cytonym.prep.panel import Panel
 from cytonym.prep.peaks import Open, TfIdf
-from cytonym.prep.scale import Scale
+from cytonym.prep.scale import Scale, Weight
 from cytonym.prep.smooth import Smooth
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Scale",
     "Smooth",
     "TfIdf",
+    "Weight",
     "bind_chain",
     "chain_state",
     "fit_chain",

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from cytonym.errors import OptionError
 from cytonym.prep.smooth import principal_axes, projector
 from cytonym.types import Blocks, Bound, FeatureSpace, Matrix
 
@@ -41,6 +42,7 @@ class Components:
         if self.depth_limit is not None:
             depth, found = [], []
             for block in blocks:
+                assert not isinstance(block, np.ndarray), "depth shows in sparse blocks alone"
                 found.append(block @ self.axes)
                 cells = csr_matrix(block).nonzero()[0]
                 depth.append(np.log1p(np.bincount(cells, minlength=len(found[-1]))))
@@ -48,7 +50,12 @@ class Components:
             with np.errstate(divide="ignore", invalid="ignore"):
                 related = np.abs(np.corrcoef(both, rowvar=False)[0, 1:])
             kept = ~(related > self.depth_limit)
-            self.axes = self.axes[:, kept] if kept.any() else self.axes
+            if not kept.any():
+                raise OptionError(
+                    f"All {k} components follow the depth of the cells (correlation above "
+                    f"{self.depth_limit:g}). Raise depth_limit, or ask for more components."
+                )
+            self.axes = self.axes[:, kept]
         return self
 
     def bind(self, space: FeatureSpace) -> Bound:

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from cytonym.errors import OptionError
 from cytonym.prep.normalise import inverse, rows_times
 from cytonym.types import Blocks, Bound, FeatureSpace, Matrix
 
@@ -21,6 +22,8 @@ class Open:
         The least share of the cells in which a peak is open, in [0, 1].
     most
         Keep no more than so many peaks, those open in most cells; None for no limit.
+    least
+        The least number of cells, whatever the share (a tenth of the cells, if that is fewer).
     """
 
     def __init__(self, share: float = 0.005, *, most: int | None = None, least: int = 3) -> None:
@@ -41,6 +44,11 @@ class Open:
             kept = np.zeros(len(cells), dtype=bool)
             kept[best] = True
         self.index = np.flatnonzero(kept)
+        if not len(self.index):
+            raise OptionError(
+                f"No peak is open in {self.share:.2%} of the {len(blocks):,} cells; the one open "
+                f"in most is in {int(cells.max())}. Lower open_share."
+            )
         return self
 
     def bind(self, space: FeatureSpace) -> Bound:

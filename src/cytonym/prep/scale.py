@@ -68,3 +68,27 @@ class Scale:
         """Take both back."""
         self.mean, self.spread = state["mean"], state["spread"]
         return self
+
+
+class Weight:
+    """Multiply every value by one number: how much a modality counts beside others."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = np.float32(factor)
+
+    def fit(self, blocks: Blocks) -> Self:
+        """Nothing to learn."""
+        return self
+
+    def bind(self, space: FeatureSpace) -> Bound:
+        """Dense in, dense out."""
+        return Bound(space, lambda block: block * self.factor)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The factor."""
+        return {"factor": np.array(self.factor)}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> Self:
+        """Take it back."""
+        self.factor = np.float32(state["factor"])
+        return self

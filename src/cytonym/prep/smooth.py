@@ -39,7 +39,7 @@ class Smooth:
         return self
 
     def bind(self, space: FeatureSpace) -> Bound:
-        """Dense in, dense out without NaN; the space still says what was measured."""
+        """Dense in, dense out, without NaN unless α is 0; the space says what was measured."""
         if self.alpha == 0:
             return Bound(space, lambda block: block)
         seen = space.measured
