@@ -300,10 +300,11 @@ def test_option_tables_are_those_of_the_code(page):
     assert renewed(text) == text, "run: python tests/test_docs.py"
 
 
-def test_two_pages_show_all_options_of_their_method_and_one_its_preset():
+def test_the_pages_show_all_options_of_their_method_and_one_its_preset():
     found = [m[1:3] for page in PAGES for m in WRITTEN.findall(page.read_text(encoding="utf-8"))]
     assert sorted(found) == [
         ("cytonym methods", "linear"),
+        ("cytonym methods", "scmoanno"),
         ("cytonym methods", "sctrans"),
         ("preset", "sctrans paper"),
     ]

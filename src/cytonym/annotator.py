@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,11 @@ from cytonym.report import FitReport
 from cytonym.result import Annotation
 from cytonym.types import CellSource, FeatureSpace, Transform
 
-Data = str | Path | AnnData
+if TYPE_CHECKING:
+    from mudata import MuData
+
+Data: TypeAlias = "str | Path | AnnData | MuData | Mapping[str, str | Path | AnnData]"
+"""A file, an object, or one of these for each modality."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,9 +16,10 @@ STATE_MARK = "cytonym-fit-state"
 
 
 def check_h5ad(out: Path, query: Path) -> None:
-    """An ``.h5ad`` in a folder that exists, and not the query itself."""
-    if out.suffix != ".h5ad":
-        raise CytonymError(f"--out {out} does not end in .h5ad\n    → write --out {out}.h5ad")
+    """A file of the query's kind in a folder that exists, and not the query itself."""
+    ending = ".h5mu" if query.suffix.lower() == ".h5mu" else ".h5ad"
+    if out.suffix != ending:
+        raise CytonymError(f"--out {out} does not end in {ending}\n    → write --out {out}{ending}")
     _check_parent(out)
     if out.is_dir():
         raise CytonymError(f"--out {out} is a folder\n    → name a file")

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anndata as ad
 import h5py
@@ -23,6 +23,11 @@ from cytonym.data.contents import unique_names
 from cytonym.data.read import open_cells, open_contents
 from cytonym.data.source import damaged
 from cytonym.errors import DataError, OptionError, Problem
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+Some = TypeVar("Some", "ad.AnnData", "MuData")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,8 +80,8 @@ class Annotation:
             index=pd.Index(self.cells, name="cell"),
         )
 
-    def to(self, adata: ad.AnnData, *, key: str = "cell_type_pred") -> ad.AnnData:
-        """Put the answer into ``adata``, in place, and return it.
+    def to(self, adata: Some, *, key: str = "cell_type_pred") -> Some:
+        """Put the answer into ``adata`` (AnnData or MuData), in place, and return it.
 
         Writes ``obs[key]`` (categorical), ``obs[f"{key}_confidence"]``,
         ``obsm[f"{key}_probabilities"]``, ``obsm["X_<method>"]`` and ``uns[key]``; nothing else
@@ -114,24 +119,29 @@ class Annotation:
         return order
 
     def write(
-        self, query: str | Path | ad.AnnData, out: str | Path, *, key: str = "cell_type_pred"
+        self,
+        query: str | Path | ad.AnnData | MuData,
+        out: str | Path,
+        *,
+        key: str = "cell_type_pred",
     ) -> None:
-        """Write ``query`` with the answer to the ``.h5ad`` file ``out``.
+        """Write ``query`` with the answer to ``out``: ``.h5mu`` for MuData, else ``.h5ad``.
 
-        An ``.h5ad`` is copied and added to without reading its matrix. The file appears under
-        its name only when it is complete.
+        An ``.h5ad`` or ``.h5mu`` is copied and added to without reading its matrix. The file
+        appears under its name only when it is complete.
         """
         out = Path(out).expanduser()
-        query = query if isinstance(query, ad.AnnData) else Path(query).expanduser()
+        query = Path(query).expanduser() if isinstance(query, str | Path) else query
         check_free(query, key, method=str(self.model["method"]))
         handle, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".h5ad", dir=out.parent)
         os.close(handle)
         partial = Path(name)
         try:
-            if isinstance(query, ad.AnnData):
-                whole = query.to_memory() if query.isbacked else query.copy()
-                self._write_whole(whole, partial, key)
-            elif query.suffix == ".h5ad" and _is_modern(query):
+            if not isinstance(query, Path):
+                if isinstance(query, ad.AnnData) and query.isbacked:
+                    query = query.to_memory()
+                self._write_whole(query.copy(), partial, key)
+            elif query.suffix.lower() in (".h5ad", ".h5mu") and _is_modern(query):
                 shutil.copyfile(query, partial)
                 self._add_to_file(partial, key)
             else:
@@ -141,8 +151,15 @@ class Annotation:
         finally:
             partial.unlink(missing_ok=True)
 
-    def _write_whole(self, adata: ad.AnnData, path: Path, key: str) -> None:
-        self.to(adata, key=key).write_h5ad(path)
+    def _write_whole(self, data: Any, path: Path, key: str) -> None:
+        """An AnnData as ``.h5ad``, a MuData as ``.h5mu``, whatever the path is called."""
+        self.to(data, key=key)
+        if hasattr(data, "mod"):
+            whole = path.with_suffix(".h5mu")
+            data.write_h5mu(whole)
+            whole.replace(path)
+        else:
+            data.write_h5ad(path)
 
     def _add_to_file(self, path: Path, key: str) -> None:
         with h5py.File(path, "r+") as file:
@@ -205,8 +222,10 @@ def check_key(key: str) -> None:
         )
 
 
-def check_free(query: Path | ad.AnnData, key: str, *, method: str) -> None:
+def check_free(query: Any, key: str, *, method: str) -> None:
     """Refuse names under which the query holds something that is not an earlier answer.
+
+    ``query`` is a path, an AnnData or a MuData.
 
     Raises
     ------
@@ -216,7 +235,7 @@ def check_free(query: Path | ad.AnnData, key: str, *, method: str) -> None:
         What is in the way.
     """
     check_key(key)
-    if isinstance(query, ad.AnnData):
+    if not isinstance(query, Path):
         names = {*query.obs, query.obs.index.name}
         _check_free(names, query.obsm, query.uns, key, method, "the AnnData")
     elif query.is_dir() and any((query / mark).exists() for mark in (".zgroup", "zarr.json")):

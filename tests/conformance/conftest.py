@@ -26,6 +26,19 @@ from cytonym.types import Batch, Stage
 
 TINY: Mapping[str, Mapping[str, Any]] = {
     "linear": {"genes": 100},
+    "scmoanno": {
+        "rna_components": 10,
+        "atac_components": 8,
+        "atac_weight": 0.3,
+        "dim": 16,
+        "token": 8,
+        "heads": 2,
+        "hidden": 16,
+        "pretrain_epochs": 8,
+        "epochs": 8,
+        "batch_size": 48,
+        "lr": 5e-3,
+    },
     "sctrans": {
         "genes": 100,  # no multiple of sub_vector: the last token is filled up
         "smooth_alpha": 0.0,

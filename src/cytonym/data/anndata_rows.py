@@ -28,26 +28,36 @@ def open_anndata_file(path: Path) -> Contents:
         warnings.simplefilter("ignore", OldFormatWarning)
         try:
             root: Any = zarr.open_group(path, mode="r") if path.is_dir() else h5py.File(path, "r")
+        except (OSError, ValueError, RuntimeError) as error:
+            raise damaged(path.name, error) from error
+    return open_group(root, path.name, format, path)
+
+
+def open_group(root: Any, name: str, format: str, path: Path) -> Contents:
+    """An AnnData in a group of an HDF5 file or Zarr store; ``name`` is for messages."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OldFormatWarning)
+        try:
             if not all(
                 isinstance(root.get(key), h5py.Group | zarr.Group) for key in ("obs", "var")
             ):
-                raise DataError(_not_anndata(root), subject=path.name)
+                raise DataError(_not_anndata(root), subject=name)
             obs, var = _table(root["obs"]), _table(root["var"])
             sources = {"X": (root.get("X"), var)}
             if isinstance(root.get("raw"), h5py.Group | zarr.Group):
                 sources["raw.X"] = (root["raw"].get("X"), _table(root["raw/var"]))
-            for name in root.get("layers", {}):
-                sources[f"layers[{str(name)!r}]"] = (root[f"layers/{name}"], var)
+            for layer in root.get("layers", {}):
+                sources[f"layers[{str(layer)!r}]"] = (root[f"layers/{layer}"], var)
         except (OSError, KeyError, ValueError, RuntimeError) as error:
             if isinstance(error, DataError):
                 raise
-            raise damaged(path.name, error) from error
+            raise damaged(name, error) from error
     places = {
-        where: Place(where, table, lambda e=e, t=table: _opened(e, (len(obs), len(t)), path.name))
+        where: Place(where, table, lambda e=e, t=table: _opened(e, (len(obs), len(t)), name))
         for where, (e, table) in sources.items()
         if e is not None
     }
-    return _contents(path.name, format, obs, places, path)
+    return _contents(name, format, obs, places, path)
 
 
 def open_anndata(adata: AnnData) -> Contents:

@@ -78,7 +78,9 @@ def choose(
         if finding.values == "relative":
             notes.append(f"no raw counts; {best} is {finding.kind} and is used, not logged")
     for where in usual[:1]:
-        for kind, n in split_types(contents.places[where].var)[1].items():
+        place = contents.places[where]
+        left = {} if place.modality else split_types(place.var)[1]
+        for kind, n in left.items():
             notes.append(f"{n:,} features of type {kind!r} are left out")
     return chosen, notes, problems
 

@@ -29,12 +29,14 @@ _INTERVAL = re.compile(r"^[\w.]+[:_-]\d+[-_]\d+$")
 class Place:
     """One matrix of a data set with the facts of its columns.
 
-    ``open`` makes it readable, which costs something, so only when it is wanted.
+    ``open`` makes it readable, which costs something, so only when it is wanted. ``modality``
+    says what all columns are, where the data set says it; else their types and names do.
     """
 
     where: str
     var: pd.DataFrame
     open: Callable[[], Rows]
+    modality: str | None = None
 
     @cached_property
     def rows(self) -> Rows:
@@ -44,6 +46,8 @@ class Place:
     @cached_property
     def columns(self) -> dict[str, np.ndarray]:
         """By modality, its columns (int)."""
+        if self.modality is not None:
+            return {self.modality: np.arange(len(self.var))}
         return split_types(self.var)[0]
 
 

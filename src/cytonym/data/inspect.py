@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
 from cytonym.data.align import identifiers, match, misfit
 from cytonym.data.choose import choose, feature_space, genes_problem, structure
 from cytonym.data.contents import Contents
 from cytonym.data.ids import id_type, is_known, species
 from cytonym.data.inspection import ColumnFacts, Identifier, Inspection, ModalityFacts
+from cytonym.data.joined import open_modalities
 from cytonym.data.labels import candidates, check_labels
-from cytonym.data.read import open_contents
+from cytonym.data.read import open_cells, open_contents
 from cytonym.errors import DataError, Problem
 from cytonym.types import FeatureSpace
 
@@ -32,7 +32,7 @@ BLOCK_CELLS = 4_096
 
 
 def inspect_cells(
-    data: str | Path | AnnData,
+    data: Any,
     *,
     layer: str | None = None,
     genes: str | None = None,
@@ -54,19 +54,33 @@ def inspect_cells(
         ``"counts"`` if only raw counts will do.
     """
     try:
-        contents = open_contents(data)
+        several = open_modalities(data, open_contents)
+        contents = [open_contents(data)] if several is None else [*several[0].values()]
+        cells = None if several is None else open_cells(data, layer=layer, genes=genes)
     except DataError as error:
         return Inspection(error.subject, problems=list(error.problems))
-    page = Inspection(contents.name, contents.format, len(contents.obs))
-    page.notes.extend(contents.notes)
-    page.problems.extend(structure(contents))
+    first = contents[0]
+    if cells is None:
+        page = Inspection(first.name, first.format, len(first.obs))
+        page.notes.extend(first.notes)
+    else:
+        page = Inspection(cells.name, "MuData", len(cells))
+        page.notes.extend(cells.notes)
+    for one in contents:
+        page.problems.extend(structure(one))
     sound = page.usable
-    _look_at_obs(page, contents.obs, labels)
-    if sound:
+    _look_at_obs(page, first.obs if cells is None else cells.obs, labels)
+    if not sound:
+        return page
+    for one in contents:
+        own = genes if cells is None or "rna" in next(iter(one.places.values())).columns else None
         try:
-            _look_at_values(page, contents, layer, genes, spaces, values_needed)
+            _look_at_values(page, one, layer, own, spaces, values_needed)
         except DataError as error:
             page.problems.extend(error.problems)
+    if spaces is not None and not page.coverage:
+        what = f"it has {', '.join(page.modalities)}, the reference has {', '.join(spaces)}"
+        page.problems.append(Problem(what, "give data with a modality of the reference"))
     return page
 
 
@@ -118,10 +132,8 @@ def _look_at_values(
                 what = f"{modality}: raw counts are needed, and {where} is {finding.kind}"
                 remedy = "give raw counts in layers['counts'], or choose a method without this need"
                 page.problems.append(Problem(what, remedy))
-    if spaces is not None and not page.coverage:
-        what = f"it has {', '.join(shown)}, the reference has {', '.join(spaces)}"
-        page.problems.append(Problem(what, "give data with a modality of the reference"))
-    page.memory.update(_memory(contents, page))
+    for how, size in _memory(contents, [page.modalities[m] for m in shown]).items():
+        page.memory[how] = page.memory.get(how, 0.0) + size
 
 
 def _modality(contents: Contents, space: FeatureSpace, where: str, *, read: bool) -> ModalityFacts:
@@ -163,10 +175,10 @@ def _remarks(space: FeatureSpace, facts: ModalityFacts) -> list[str]:
     return remarks
 
 
-def _memory(contents: Contents, page: Inspection) -> dict[str, float]:
+def _memory(contents: Contents, modalities: Sequence[ModalityFacts]) -> dict[str, float]:
     """GB of the sparse matrices, and of reading them by blocks (8 bytes for each value)."""
     n_cells = max(1, len(contents.obs))
-    values = sum(f.density * f.features * n_cells for f in page.modalities.values())
+    values = sum(f.density * f.features * n_cells for f in modalities)
     fixed = float(contents.obs.memory_usage(deep=True).sum()) + 8 * n_cells
     block = 3 * 8 * values * min(1.0, BLOCK_CELLS / n_cells)  # read, selected, transformed
     return {"in memory": (8 * values + block + fixed) / 1e9, "streamed": (block + fixed) / 1e9}

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 from anndata import AnnData
 
 from cytonym.data.anndata_rows import open_anndata, open_anndata_file
-from cytonym.data.choose import choose, feature_space, genes_problem, structure
+from cytonym.data.choose import choose, feature_space, genes_problem, layer_names, structure
 from cytonym.data.contents import Contents
+from cytonym.data.joined import join, open_modalities
 from cytonym.data.source import Cells, Part, damaged
 from cytonym.data.tenx import find_matrix, open_mtx_folder, open_tenx_h5
 from cytonym.errors import DataError, Problem, suggest
 
-FORMATS = ".h5ad, .zarr, a 10x .h5, or a folder with matrix.mtx, features.tsv and barcodes.tsv"
+FORMATS = (
+    ".h5ad, .h5mu, .zarr, a 10x .h5, or a folder with matrix.mtx, features.tsv and barcodes.tsv"
+)
 
 
-def open_cells(
-    data: str | Path | AnnData, *, layer: str | None = None, genes: str | None = None
-) -> Cells:
+def open_cells(data: Any, *, layer: str | None = None, genes: str | None = None) -> Cells:
     """Open a data set for reading; files are streamed.
 
     Counts are looked for in ``layers["counts"]``, ``raw.X`` and ``X``, judged by the numbers in
@@ -28,7 +30,8 @@ def open_cells(
     Parameters
     ----------
     data
-        An ``.h5ad`` or Zarr path, a 10x ``.h5`` file or matrix folder, or an AnnData.
+        An ``.h5ad``, ``.h5mu`` or Zarr path, a 10x ``.h5`` file or matrix folder; an AnnData or
+        MuData; or ``{"rna": ..., "atac": ...}`` with one of these for each.
     layer
         ``"X"``, ``"raw"`` or the name of a layer: read this one and no other.
     genes
@@ -39,7 +42,27 @@ def open_cells(
     DataError
         With all problems: no such file, damaged, no cells, no genes, no usable numbers.
     """
-    contents = open_contents(data)
+    several = open_modalities(data, open_contents)
+    if several is None:
+        return _opened(open_contents(data), layer, genes)
+    contents, obs, notes = several
+    parts, problems = {}, []
+    for modality, one in contents.items():
+        try:  # a gene column belongs to the genes, a layer to the modality that has it
+            parts[modality] = _opened(
+                one,
+                layer if layer in layer_names(one) or modality == "rna" else None,
+                genes if modality == "rna" else None,
+            )
+        except DataError as error:
+            problems += [Problem(f"{modality}: {p.what}", p.remedy) for p in error.problems]
+    if problems:
+        raise DataError(problems, subject=next(iter(contents.values())).name.split("/")[0])
+    return join(parts, obs, notes)
+
+
+def _opened(contents: Contents, layer: str | None, genes: str | None) -> Cells:
+    """Choose what is read of one file or object."""
     problems = structure(contents)
     if problems:
         raise DataError(problems, subject=contents.name)
@@ -87,7 +110,7 @@ def open_contents(data: str | Path | AnnData) -> Contents:
     if path.stat().st_size == 0:
         raise DataError(Problem("the file is empty (0 bytes)", "copy it again"), subject=path.name)
     suffix = path.suffix.lower()
-    if suffix == ".h5mu" or suffix not in (".h5ad", ".h5", ".hdf5"):
+    if suffix not in (".h5ad", ".h5mu", ".h5", ".hdf5"):
         problem = Problem(
             f"{path.suffix or 'a name without ending'} is not a known format", f"give {FORMATS}"
         )

@@ -68,6 +68,39 @@ class MemoryRows:
 
 
 @dataclass(frozen=True, eq=False)
+class MappedRows:
+    """A matrix seen in another order of rows; ``index`` (int) -1 is a row without values."""
+
+    rows: Rows
+    index: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells and features."""
+        return len(self.index), self.rows.shape[1]
+
+    @property
+    def nnz(self) -> int:
+        """The number of stored values."""
+        return self.rows.nnz
+
+    @property
+    def note(self) -> str | None:
+        """What the user should know about how it is read."""
+        return self.rows.note
+
+    def read(self, rows: np.ndarray) -> csr_matrix:
+        """``rows`` as they are stored, those without values empty."""
+        wanted = self.index[rows]
+        there = wanted >= 0
+        block = self.rows.read(wanted[there])
+        lengths = np.zeros(len(rows), dtype=np.int64)
+        lengths[there] = np.diff(block.indptr)
+        pointers = np.concatenate([[0], np.cumsum(lengths)])
+        return csr_matrix((block.data, block.indices, pointers), shape=(len(rows), self.shape[1]))
+
+
+@dataclass(frozen=True, eq=False)
 class SparseDiskRows:
     """A csr matrix on disk: row pointers in memory, ``indices`` and ``data`` read by slices."""
 

@@ -18,10 +18,14 @@ from cytonym.types import FeatureSpace
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """Where the values of one modality lie: a matrix and, if not all, its columns (int)."""
+    """Where the values of one modality lie: a matrix and, if not all, its columns (int).
+
+    ``present`` ``(cells,)`` bool says in which cells it was measured; None: in all.
+    """
 
     rows: Rows
     columns: np.ndarray | None = None
+    present: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +71,10 @@ class Cells:
 
     def present(self, modality: str) -> np.ndarray:
         """``(cells,)`` bool: True where the modality was measured in the cell."""
-        return np.full(len(self.obs), modality in self.parts)
+        part = self.parts.get(modality)
+        if part is None or part.present is None:
+            return np.full(len(self.obs), part is not None)
+        return part.present
 
     def read(self, modality: str, rows: np.ndarray) -> csr_matrix:
         """Values of ``rows``, never logged.

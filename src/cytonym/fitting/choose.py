@@ -48,6 +48,8 @@ def choose(
     candidates = method.candidates(options)
     if len(candidates) == 1:
         return candidates[0], ()
+    for modality in method.features(candidates[0]):  # a probe reads whole cells
+        rows = rows[task.source.present(modality)[rows]]
     rows = rows[sample(task.y[rows], most=PROBED, seed=task.seed)]
     y = np.unique(task.y[rows], return_inverse=True)[1]
     fold = folds(y, n=3, seed=task.seed)

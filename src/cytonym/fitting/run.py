@@ -65,7 +65,8 @@ def run(
     transforms = method.features(options)
     bound = {}
     for modality, chain in transforms.items():
-        fit_chain(chain, SourceBlocks(task.source, modality, rows))
+        there = rows[task.source.present(modality)[rows]]
+        fit_chain(chain, SourceBlocks(task.source, modality, there))
         bound[modality] = bind_chain(chain, task.spaces[modality])
     feed = Feed(task.source, bound, task.y, rows)
     torch.manual_seed(task.seed)

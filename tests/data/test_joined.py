@@ -1,0 +1,177 @@
+"""MuData and several files: one data set of the cells that any modality has."""
+
+import warnings
+from types import SimpleNamespace
+
+import anndata as ad
+import numpy as np
+import pytest
+
+import cytonym
+from cytonym.data.read import open_cells
+from cytonym.data.simulate import simulate_multiome
+from cytonym.errors import DataError
+from cytonym.result import check_free
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import mudata
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
+
+TINY = {
+    "rna_components": 10,
+    "atac_components": 8,
+    "atac_weight": 0.3,
+    "dim": 16,
+    "token": 8,
+    "heads": 2,
+    "hidden": 16,
+    "pretrain_epochs": 4,
+    "epochs": 4,
+    "batch_size": 48,
+}
+
+
+def mudata_of(parts):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole = mudata.MuData(dict(parts))
+        whole.obs["cell_type"] = whole["rna"].obs["cell_type"].reindex(whole.obs_names)
+        whole.obs["cell_type"] = whole.obs["cell_type"].fillna(
+            whole["atac"].obs["cell_type"].reindex(whole.obs_names)
+        )
+    return whole
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """300 cells with both modalities in a file; a model of 200, and the other 100."""
+    folder = tmp_path_factory.mktemp("mudata")
+    parts = simulate_multiome(300, 120, 3, seed=0, n_peaks=200)
+    first = {name: one[:200].copy() for name, one in parts.items()}
+    rest = {name: one[200:].copy() for name, one in parts.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mudata_of(first).write_h5mu(folder / "reference.h5mu")
+        mudata_of(rest).write_h5mu(folder / "query.h5mu")
+    model = cytonym.fit(
+        folder / "reference.h5mu",
+        labels="cell_type",
+        method="scmoanno",
+        options=TINY,
+        validation=0,
+        progress=False,
+    )
+    return SimpleNamespace(folder=folder, parts=parts, rest=rest, model=model)
+
+
+def test_a_file_an_object_and_two_objects_give_the_same_cells_and_values(world):
+    path = world.folder / "query.h5mu"
+    sources = [open_cells(path), open_cells(mudata_of(world.rest)), open_cells(world.rest)]
+    rows = np.array([5, 0, 5, 99])
+    for source in sources:
+        assert [*source.spaces] == ["rna", "atac"]
+        assert [*source.cells] == [*world.rest["rna"].obs_names]
+        for modality, adata in world.rest.items():
+            want = adata.X[rows].toarray()
+            np.testing.assert_array_equal(source.read(modality, rows).toarray(), want)
+            assert source.present(modality).all()
+        assert source.obs["cell_type"].notna().all()
+
+
+def test_cells_that_lack_a_modality_are_kept_and_read_as_empty(world):
+    parts = {"rna": world.rest["rna"][:80].copy(), "atac": world.rest["atac"][30:].copy()}
+    source = open_cells(parts)
+    assert len(source) == 100
+    assert source.present("rna").sum() == 80
+    assert source.present("atac").sum() == 70
+    place = {name: row for row, name in enumerate(source.cells)}
+    only = place[world.rest["atac"].obs_names[95]]
+    assert source.read("rna", np.array([only])).nnz == 0
+    found = source.read("atac", np.array([only])).toarray()
+    np.testing.assert_array_equal(found, world.rest["atac"].X[[95]].toarray())
+    assert any("50 of 100 cells have all modalities" in note for note in source.notes)
+
+
+def test_the_model_names_paired_cells_and_those_with_one_modality(world):
+    truth = world.rest["rna"].obs["cell_type"].astype(str).to_numpy()
+    both = world.model.annotate(world.folder / "query.h5mu", progress=False)
+    assert (both.labels == truth).mean() > 0.9
+    rna = world.model.annotate(world.rest["rna"], progress=False)
+    atac = world.model.annotate({"atac": world.rest["atac"]}, progress=False)
+    assert (rna.labels == truth).mean() > 0.85
+    assert (atac.labels == truth).mean() > 0.6
+    parts = {"rna": world.rest["rna"][:80].copy(), "atac": world.rest["atac"][30:].copy()}
+    mixed = world.model.annotate(parts, progress=False).probabilities
+    for names, alone in (
+        (mixed.index[:30], rna.probabilities),
+        (mixed.index[30:80], both.probabilities),
+        (mixed.index[80:], atac.probabilities),
+    ):
+        np.testing.assert_allclose(mixed.loc[names], alone.loc[names], atol=1e-5)
+
+
+def test_a_reference_with_cells_of_one_modality_can_be_learned_from(world):
+    parts = {
+        "rna": world.parts["rna"][:150].copy(),
+        "atac": world.parts["atac"][50:200].copy(),
+    }
+    model = cytonym.fit(
+        parts, labels="cell_type", method="scmoanno", options=TINY, validation=0, progress=False
+    )
+    assert model.report.n_reference == 200
+    truth = world.rest["rna"].obs["cell_type"].astype(str).to_numpy()
+    assert (model.annotate(world.rest, progress=False).labels == truth).mean() > 0.85
+
+
+def test_the_answer_is_written_into_a_copy_of_the_file_and_into_an_object(world, tmp_path):
+    calls = world.model.annotate(world.folder / "query.h5mu", progress=False)
+    calls.write(world.folder / "query.h5mu", tmp_path / "named.h5mu")
+    calls.write(mudata_of(world.rest), tmp_path / "other.h5mu")
+    for name in ("named", "other"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            written = mudata.read_h5mu(tmp_path / f"{name}.h5mu")
+        assert written.obs["cell_type_pred"].tolist() == calls.labels.tolist()
+        assert written.obsm["X_scmoanno"].shape == calls.embedding.shape
+        assert written["atac"].shape == (100, 200)
+    with pytest.raises(DataError, match="did not write"):
+        check_free(world.folder / "query.h5mu", "cell_type", method="scmoanno")
+
+
+def test_inspect_looks_at_all_modalities(world):
+    page = cytonym.inspect(world.folder / "query.h5mu", model=world.model, labels="cell_type")
+    assert page.usable, str(page)
+    assert [*page.modalities] == ["rna", "atac"]
+    assert [*page.coverage] == ["rna", "atac"]
+    assert page.cells == 100
+
+
+def test_modalities_without_a_common_cell_or_without_a_place_here_are_refused(world):
+    other = world.rest["atac"].copy()
+    other.obs_names = [f"other{i}" for i in range(100)]
+    with pytest.raises(DataError, match="no cell is in all modalities"):
+        open_cells({"rna": world.rest["rna"], "atac": other})
+    with pytest.raises(DataError, match="name them rna and atac"):
+        open_cells({"prot": world.rest["rna"]})
+    assert [*open_cells({"GEX": world.rest["rna"], "Peaks": world.rest["atac"]}).spaces] == [
+        "rna",
+        "atac",
+    ]
+    page = cytonym.inspect({"rna": world.rest["rna"], "atac": other})
+    assert not page.usable
+
+
+def test_a_modality_of_zeros_is_a_problem_that_names_it(world):
+    empty = world.rest["atac"].copy()
+    empty.X = empty.X * 0
+    with pytest.raises(DataError, match=r"atac: .*are zero"):
+        open_cells({"rna": world.rest["rna"], "atac": empty})
+
+
+def test_a_reference_has_to_teach_both_modalities(world):
+    rna = world.parts["rna"]
+    assert isinstance(rna, ad.AnnData)
+    with pytest.raises(DataError, match="scmoanno reads atac"):
+        cytonym.fit(rna, labels="cell_type", method="scmoanno", progress=False)
