@@ -29,6 +29,7 @@ bench: $(READY)  ## the accuracy table and the SCTrans experiments; needs DATA=f
 	for script in ablation curves selection; do \
 		$(BIN)/python benchmarks/sctrans_$$script.py --data "$(DATA)" --out bench || exit; \
 	done
+	$(BIN)/python benchmarks/scmoanno_folds.py --data "$(DATA)" --out bench
 	$(BIN)/python benchmarks/speed.py --data "$(DATA)" --out bench
 
 # torch comes first and alone, so that a CPU build that pip was pointed to is the one taken.
