@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Self, TypeVar, get_origin
+from typing import Annotated, Any, Self, TypeVar, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cytonym.errors import OptionError, suggest
+
+Share = Annotated[float, Field(ge=0, le=1)]
+"""An option between 0 and 1."""
 
 Settings = Mapping[str, Any] | Iterable[str] | None
 

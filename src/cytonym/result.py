@@ -95,13 +95,10 @@ class Annotation:
         """
         check_free(adata, key, method=str(self.model["method"]))
         order = self._order(adata.obs_names, "the AnnData")
-        for name, column in self._columns(key).items():
-            adata.obs[name] = column[order]
-        for name, matrix in self._matrices(key).items():
-            if isinstance(matrix, pd.DataFrame):
-                adata.obsm[name] = matrix.iloc[order].set_axis(adata.obs_names, axis=0)
-            else:
-                adata.obsm[name] = matrix[order]
+        for name, column in self._columns(key, order).items():
+            adata.obs[name] = column
+        for name, matrix in self._matrices(key, order, adata.obs_names).items():
+            adata.obsm[name] = matrix
         adata.uns[key] = self._facts()
         return adata
 
@@ -167,33 +164,30 @@ class Annotation:
             index = pd.Index(np.asarray(ad.io.read_elem(obs[obs.attrs["_index"]])))
             order = self._order(index, "the file")
             columns = [str(name) for name in obs.attrs["column-order"]]
-            for name, column in self._columns(key).items():
-                _put(obs, name, column[order])
+            for name, column in self._columns(key, order).items():
+                _put(obs, name, column)
                 columns += [name] if name not in columns else []
             obs.attrs["column-order"] = np.array(columns, dtype=h5py.string_dtype())
             for group in ("obsm", "uns"):
                 if group not in file:
                     _put(file, group, {})
-            for name, matrix in self._matrices(key).items():
-                if isinstance(matrix, pd.DataFrame):
-                    matrix = matrix.iloc[order].set_axis(index, axis=0)
-                else:
-                    matrix = matrix[order]
+            for name, matrix in self._matrices(key, order, index).items():
                 _put(file["obsm"], name, matrix)
             _put(file["uns"], key, self._facts())
 
-    def _columns(self, key: str) -> dict[str, Any]:
+    def _columns(self, key: str, order: np.ndarray) -> dict[str, Any]:
         types = self.probabilities.columns.astype(str)
         labels = pd.Categorical(self.labels, categories=types)
-        return {key: labels, f"{key}_confidence": self.confidence}
+        return {key: labels[order], f"{key}_confidence": self.confidence[order]}
 
-    def _matrices(self, key: str) -> dict[str, Any]:
+    def _matrices(self, key: str, order: np.ndarray, cells: pd.Index) -> dict[str, Any]:
         # A "/" in a key would be a folder in the file; the exact names are in uns[key]["types"].
         names = pd.Index([str(name).replace("/", "|") for name in self.probabilities.columns])
         names = unique_names(names)[0]
+        chances = self.probabilities.iloc[order].set_axis(names, axis=1).set_axis(cells, axis=0)
         return {
-            f"{key}_probabilities": self.probabilities.set_axis(names, axis=1),
-            f"X_{self.model['method']}": self.embedding,
+            f"{key}_probabilities": chances,
+            f"X_{self.model['method']}": self.embedding[order],
         }
 
     def _facts(self) -> dict[str, Any]:
@@ -261,7 +255,7 @@ def _check_free(names: Any, obsm: Any, uns: Any, key: str, method: str, subject:
     there = []
     if key not in answers:
         there += [f"obs[{name!r}]" for name in (key, f"{key}_confidence") if name in names]
-        there += [f"obsm[{name!r}]" for name in (f"{key}_probabilities",) if name in obsm]
+        there += [f"obsm['{key}_probabilities']"] * (f"{key}_probabilities" in obsm)
         there += [f"uns[{key!r}]"] * (key in uns)
     if f"X_{method}" in obsm and not answers:
         there.append(f"obsm['X_{method}']")

@@ -16,7 +16,7 @@ from cytonym.data.ids import id_type, is_known, species
 from cytonym.data.inspection import ColumnFacts, Identifier, Inspection, ModalityFacts
 from cytonym.data.joined import open_modalities
 from cytonym.data.labels import candidates, check_labels
-from cytonym.data.read import open_cells, open_contents
+from cytonym.data.read import open_contents, open_joined
 from cytonym.errors import DataError, Problem
 from cytonym.types import FeatureSpace
 
@@ -56,7 +56,7 @@ def inspect_cells(
     try:
         several = open_modalities(data, open_contents)
         contents = [open_contents(data)] if several is None else [*several[0].values()]
-        cells = None if several is None else open_cells(data, layer=layer, genes=genes)
+        cells = None if several is None else open_joined(several, layer, genes)
     except DataError as error:
         return Inspection(error.subject, problems=list(error.problems))
     first = contents[0]

@@ -11,7 +11,7 @@ from anndata import AnnData
 from cytonym.data.anndata_rows import open_anndata, open_anndata_file
 from cytonym.data.choose import choose, feature_space, genes_problem, layer_names, structure
 from cytonym.data.contents import Contents
-from cytonym.data.joined import join, open_modalities
+from cytonym.data.joined import Opened, join, open_modalities
 from cytonym.data.source import Cells, Part, damaged
 from cytonym.data.tenx import find_matrix, open_mtx_folder, open_tenx_h5
 from cytonym.errors import DataError, Problem, suggest
@@ -45,6 +45,11 @@ def open_cells(data: Any, *, layer: str | None = None, genes: str | None = None)
     several = open_modalities(data, open_contents)
     if several is None:
         return _opened(open_contents(data), layer, genes)
+    return open_joined(several, layer, genes)
+
+
+def open_joined(several: Opened, layer: str | None, genes: str | None) -> Cells:
+    """Choose what is read of each modality, and join them; all problems at once."""
     contents, obs, notes = several
     parts, problems = {}, []
     for modality, one in contents.items():

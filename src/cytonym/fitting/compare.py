@@ -63,7 +63,7 @@ def verdict(table: tuple[dict[str, Any], ...]) -> list[str]:
     better = [row for row in others if row["macro_f1"] > own["macro_f1"] + 0.01]
     return [
         f"{row['method']} did better than {own['method']} on the held-out cells: macro-F1 "
-        f"{row['macro_f1']:.3f} against {own['macro_f1']:.3f}"
-        + "; do not trust this model before you know why"
+        f"{row['macro_f1']:.3f} against {own['macro_f1']:.3f}; do not trust this model "
+        "before you know why"
         for row in better
     ]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor, nn
 
 from cytonym.options import Options
-from cytonym.types import Batch, Output, Salience, Stage, Transform
+from cytonym.types import Batch, Output, Salience, Stage, Step, Transform
 
 Opts = TypeVar("Opts", bound=Options)
 
@@ -66,6 +66,17 @@ class Method(ABC, Generic[Opts]):
     @abstractmethod
     def predict(self, net: nn.Module, batch: Batch) -> Output:
         """What the network says about a batch (in eval mode)."""
+
+
+def part(name: str) -> Callable[[nn.Module], nn.Module]:
+    """The sub-module called ``name``, as a :class:`cytonym.types.Step` asks for it."""
+    return lambda net: net.get_submodule(name)
+
+
+def solved(name: str, steps: Sequence[Step], n_cells: int, *, batch_size: int = 8192) -> Stage:
+    """A stage for L-BFGS: exact where one batch holds all cells, else the mean over batches."""
+    average = 0.9 if n_cells > batch_size else 0.0
+    return Stage(name, tuple(steps), 1, batch_size, average=average)
 
 
 @runtime_checkable

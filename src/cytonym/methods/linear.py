@@ -9,9 +9,9 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from cytonym.methods.base import Method, Needs
+from cytonym.methods.base import Method, Needs, solved
 from cytonym.nn.blocks import observed
-from cytonym.nn.losses import classification
+from cytonym.nn.losses import classification, ridge
 from cytonym.options import Options
 from cytonym.prep import Depth, Log1p, Panel, Scale
 from cytonym.types import Batch, Clock, Optim, Output, Salience, Stage, Step, Transform
@@ -67,12 +67,11 @@ class Linear(Method[LinearOptions]):
         def loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
             assert isinstance(net, LinearNet)
             fit = classification(net(batch.x["rna"]), batch.y)
-            shrink = options.penalty * net.scores.weight.square().sum() / (2 * n_cells)
+            shrink = ridge(net.scores.weight, options.penalty, n_cells)
             return {"total": fit + shrink, "cross_entropy": fit.detach()}
 
         step = Step(loss, lambda net: net, Optim(solver="lbfgs", iterations=options.iterations))
-        average = 0.9 if n_cells > options.batch_size else 0.0
-        return (Stage("fit", (step,), 1, options.batch_size, average=average),)
+        return (solved("fit", (step,), n_cells, batch_size=options.batch_size),)
 
     def predict(self, net: nn.Module, batch: Batch) -> Output:
         """The scores are the embedding too."""

@@ -11,22 +11,21 @@ Symbols: X components, F fused features, g width of a token, L tokens, h pooled 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from cytonym.methods.base import Method, Needs
+from cytonym.methods.base import Method, Needs, part, solved
 from cytonym.nn.blocks import random_like
-from cytonym.nn.losses import classification
-from cytonym.options import Options
+from cytonym.nn.losses import classification, ridge
+from cytonym.options import Options, Share
 from cytonym.prep import Components, Depth, Log1p, Open, Panel, Scale, TfIdf, Weight
 from cytonym.types import Batch, Clock, Loss, Optim, Output, Stage, Step, Transform
 
-Share = Annotated[float, Field(ge=0, le=1)]
 RNA, ATAC = "rna", "atac"
 OTHER = {RNA: ATAC, ATAC: RNA}
 
@@ -298,14 +297,10 @@ def linear_loss(name: str, n_cells: int) -> Loss:
         else:
             wanted = net.whole(x)[name]
         fit = classification(own(wanted), torch.where(kept, batch.y, -1))
-        shrink = net.options.penalty * own.weight.square().sum() / (2 * n_cells)
+        shrink = ridge(own.weight, net.options.penalty, n_cells)
         return {"total": fit + shrink, f"linear_{name}": fit.detach()}
 
     return loss
-
-
-def _part(name: str) -> Callable[[nn.Module], nn.Module]:
-    return lambda net: net.get_submodule(name)
 
 
 # --- the record --------------------------------------------------------------------------------
@@ -359,31 +354,27 @@ class ScMoAnno(Method[ScMoAnnoOptions]):
     def stages(self, options: ScMoAnnoOptions, n_cells: int) -> Sequence[Stage]:
         """The linear path, stage 1, stage 2."""
         optim = Optim(options.lr, weight_decay=options.weight_decay)
-        steps = (Step(pretrain_loss, _part("pretrain"), optim),)
+        steps = (Step(pretrain_loss, part("pretrain"), optim),)
         first = Stage("pretrain", steps, options.pretrain_epochs, options.batch_size)
-        steps = (Step(final_loss, _part("final"), optim),)
+        steps = (Step(final_loss, part("final"), optim),)
         second = Stage(
             "classify", steps, options.epochs, options.batch_size, average=options.average
         )
         if not options.linear_path:
             return (first, second)
-        solve = tuple(
-            Step(
-                linear_loss(name, n_cells),
-                _part(f"linear.maps.{name}"),
-                Optim(solver="lbfgs"),
-            )
+        solve = [
+            Step(linear_loss(name, n_cells), part(f"linear.maps.{name}"), Optim(solver="lbfgs"))
             for name in ("both", RNA, ATAC)
-        )
-        average = 0.9 if n_cells > 8192 else 0.0
-        return (Stage("linear", solve, 1, 8192, average=average), first, second)
+        ]
+        return (solved("linear", solve, n_cells), first, second)
 
     def predict(self, net: nn.Module, batch: Batch) -> Output:
         """From both modalities, or from the branch of the one that is there."""
         assert isinstance(net, ScMoAnnoNet)
         there = batch.present
         x = masked(batch.x, there)
-        h, scores = net.final(net.pretrain.fused(net.whole(x), there), there)
+        whole = net.whole(x)
+        h, scores = net.final(net.pretrain.fused(whole, there), there)
         if net.linear is not None:
-            scores = (scores + net.linear(x, net.whole(x), there)) / 2
+            scores = (scores + net.linear(x, whole, there)) / 2
         return Output(h, scores)

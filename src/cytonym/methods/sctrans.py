@@ -11,8 +11,8 @@ s·c genes), Ψ visible and Ω masked positions, M coefficients of salience, z p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -21,20 +21,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cytonym.errors import OptionError
-from cytonym.methods.base import Method, Needs
+from cytonym.methods.base import Method, Needs, part, solved
 from cytonym.nn.blocks import Block, feed_forward, observed, random_like
 from cytonym.nn.losses import (
     classification,
     classification_bce,
     contrast_eq8,
     distillation,
+    ridge,
     supervised_contrast,
 )
-from cytonym.options import Options
+from cytonym.options import Options, Share
 from cytonym.prep import Depth, Log1p, Panel, Scale, Smooth
 from cytonym.types import Batch, Clock, Loss, Optim, Output, Salience, Stage, Step, Transform
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class SCTransOptions(Options):
@@ -427,10 +426,18 @@ class SCTransNet(nn.Module):
     ) -> Bool[Tensor, "cells tokens"]:
         """First pass of the gene-selective prediction: the most salient share of the tokens."""
         _, _, before, visible = self.encode(tokens, shown)
-        coefficient = self.by_token(self.salience(before, visible)).masked_fill(~shown, -1.0)
-        rank = coefficient.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
-        count = torch.as_tensor(keep * shown.shape[1], device=shown.device).round()
-        return shown & (rank < count.clamp_min(1))
+        return strongest(self.by_token(self.salience(before, visible)), shown, keep)
+
+
+def strongest(
+    coefficient: Float[Tensor, "cells tokens"],
+    shown: Bool[Tensor, "cells tokens"],
+    keep: float | Float[Tensor, "cells 1"],
+) -> Bool[Tensor, "cells tokens"]:
+    """Of the tokens that can be shown, the share ``keep`` of all with the largest M."""
+    order = coefficient.masked_fill(~shown, -1.0).argsort(dim=1, descending=True, stable=True)
+    count = torch.as_tensor(keep * shown.shape[1], device=shown.device).round()
+    return shown & (order.argsort(dim=1) < count.clamp_min(1))
 
 
 def build_mask(
@@ -551,14 +558,10 @@ def linear_loss(n_cells: int) -> Loss:
         assert isinstance(net, SCTransNet)
         assert net.linear is not None
         fit = classification(net.linear(observed(batch.x["rna"])[0]), batch.y)
-        shrink = net.options.penalty * net.linear.weight.square().sum() / (2 * n_cells)
+        shrink = ridge(net.linear.weight, net.options.penalty, n_cells)
         return {"total": fit + shrink, "linear": fit.detach()}
 
     return loss
-
-
-def _part(name: str) -> Callable[[nn.Module], nn.Module]:
-    return lambda net: net.get_submodule(name)
 
 
 # --- the record --------------------------------------------------------------------------------
@@ -627,9 +630,9 @@ class SCTrans(Method[SCTransOptions]):
             steps = max(-(-n_cells // options.batch_size), 1)
             epochs = min(max(250 // steps, 8), 40)
         optim = Optim(options.lr, weight_decay=options.weight_decay)
-        steps = [Step(main_loss, _part("main"), optim)]
+        steps = [Step(main_loss, part("main"), optim)]
         if options.light:
-            steps.append(Step(light_loss, _part("light"), optim))
+            steps.append(Step(light_loss, part("light"), optim))
         joint = Stage(
             "joint",
             tuple(steps),
@@ -640,8 +643,8 @@ class SCTrans(Method[SCTransOptions]):
         )
         if not options.linear_path:
             return (joint,)
-        solve = Step(linear_loss(n_cells), _part("linear"), Optim(solver="lbfgs"))
-        return (Stage("linear", (solve,), 1, 8192, average=0.9 if n_cells > 8192 else 0.0), joint)
+        solve = Step(linear_loss(n_cells), part("linear"), Optim(solver="lbfgs"))
+        return (solved("linear", (solve,), n_cells), joint)
 
     def predict(self, net: nn.Module, batch: Batch) -> Output:
         """Reads the whole cell, or with ``keep`` < 1 its salient sub-vectors in a second pass."""
@@ -660,20 +663,23 @@ class SCTrans(Method[SCTransOptions]):
         with torch.enable_grad():
             x = batch.x["rna"].detach().clone().requires_grad_(True)
             filled, tokens, shown = net.look(x)
-            _, _, before, visible = net.encode(tokens, shown)
+            z, _, before, visible = net.encode(tokens, shown)
+            decides = None
+            if net.light is not None:
+                decides = net.by_token(net.salience(before, visible)).detach()
             read = shown
-            if net.options.keep < 1:  # as in predict
-                read = net.select(tokens.detach(), shown, net.options.keep)
-            z, *_ = net.encode(tokens, read)
+            if net.options.keep < 1 and decides is not None:  # as in predict
+                read = strongest(decides, shown, net.options.keep)
+                z, *_ = net.encode(tokens, read)
             scores = net.join(net.main.names(z), filled, read)
             own = torch.where(batch.y >= 0, batch.y, scores.argmax(1))
             score = scores.gather(1, own[:, None]).sum() - scores.mean(1).sum()
             (slope,) = torch.autograd.grad(score, x)
         genes = observed(slope * x.detach())[0]
-        if net.light is None:
+        if decides is None:
             return Salience(genes)
         group = torch.arange(x.shape[1]) // net.options.sub_vector
-        return Salience(genes, net.by_token(net.salience(before, visible)).detach(), group)
+        return Salience(genes, decides, group)
 
     def complete(self, net: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
         """Missing genes from the sub-vectors that are there (D, Eq. 3)."""

@@ -24,6 +24,15 @@ def classification(
     return (total * labelled).sum() / (len(y) if whole else labelled.sum().clamp_min(1))
 
 
+def ridge(
+    weight: Float[Tensor, "types features"], penalty: float, n_cells: int
+) -> Float[Tensor, ""]:
+    """The penalty of scikit-learn's LogisticRegression with C = 1 / ``penalty``, a cell's share:
+    ``penalty · ‖W‖² / 2n``.
+    """
+    return penalty * weight.square().sum() / (2 * n_cells)
+
+
 def classification_bce(
     scores: Float[Tensor, "cells types"], y: Int[Tensor, " cells"]
 ) -> Float[Tensor, ""]:
