@@ -234,7 +234,7 @@ def test_the_skeleton_of_contributing_is_a_method_that_names_8_cells_of_3_types(
             zero,
             torch.arange(8),
         )
-        (stage,) = method.stages(options, 8)
+        (stage,) = method.stages(options, [3, 3, 2])
         losses = stage.steps[0].loss(net, batch, Clock("fit", 0, 0.0, 1))
         assert torch.isfinite(losses["total"])
         assert method.predict(net, batch).scores.shape == (8, 3)

@@ -53,7 +53,7 @@ def test_the_optional_losses_can_be_switched_off_and_are_not_computed(small):
     assert net.linear is None
     assert net.main.decoder is None
     assert [*main_loss(net, small.batch(), CLOCK)] == ["total", "classification"]
-    names = [stage.name for stage in get("sctrans").stages(net.options, 100)]
+    names = [stage.name for stage in get("sctrans").stages(net.options, [100])]
     assert names == ["joint"]
 
 

@@ -72,7 +72,8 @@ def run(
     torch.manual_seed(task.seed)
     widths = {modality: len(one.space) for modality, one in bound.items()}
     net = method.build(widths, len(task.names), options)
-    stages = method.stages(options, int((task.y[rows] >= 0).sum()))
+    labelled = task.y[rows][task.y[rows] >= 0]
+    stages = method.stages(options, np.bincount(labelled, minlength=len(task.names)).tolist())
     if epochs is not None:
         stages = [replace(one, epochs=epochs[one.name], patience=None) for one in stages]
     watched = None if held is None else feed.of(np.flatnonzero(held))

@@ -60,8 +60,8 @@ class Method(ABC, Generic[Opts]):
         """The network for ``widths`` features by modality."""
 
     @abstractmethod
-    def stages(self, options: Opts, n_cells: int) -> Sequence[Stage]:
-        """How the network is trained on ``n_cells`` reference cells."""
+    def stages(self, options: Opts, sizes: Sequence[int]) -> Sequence[Stage]:
+        """How the network is trained; ``sizes`` are the labelled cells of each type."""
 
     @abstractmethod
     def predict(self, net: nn.Module, batch: Batch) -> Output:

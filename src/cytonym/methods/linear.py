@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cytonym.methods.base import Method, Needs, solved
 from cytonym.nn.blocks import observed
-from cytonym.nn.losses import classification, ridge
+from cytonym.nn.losses import Rebalance, balance, classification, ridge
 from cytonym.options import Options
 from cytonym.prep import Depth, Log1p, Panel, Scale
 from cytonym.types import Batch, Clock, Optim, Output, Salience, Stage, Step, Transform
@@ -22,6 +22,7 @@ class LinearOptions(Options):
 
     genes: PositiveInt | None = Field(3000, description="variable genes; none = all")
     penalty: float = Field(1.0, ge=0, description="L2 penalty, 1/C of scikit-learn")
+    balance: Rebalance = Field("none", description="help for small types, by weights or logits")
     iterations: PositiveInt = Field(100, description="steps of the solver (L-BFGS)")
     batch_size: int = Field(
         8192, ge=512, description="cells solved together; exact where it is all of them"
@@ -59,14 +60,15 @@ class Linear(Method[LinearOptions]):
         """One linear map."""
         return LinearNet(widths["rna"], n_types)
 
-    def stages(self, options: LinearOptions, n_cells: int) -> Sequence[Stage]:
+    def stages(self, options: LinearOptions, sizes: Sequence[int]) -> Sequence[Stage]:
         """One stage, one step: cross-entropy with the penalty of scikit-learn's LogisticRegression,
         ``penalty · ‖W‖² / 2n``.
         """
+        n_cells, even = sum(sizes), balance(sizes, options.balance)
 
         def loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
             assert isinstance(net, LinearNet)
-            fit = classification(net(batch.x["rna"]), batch.y)
+            fit = classification(net(batch.x["rna"]), batch.y, balance=even)
             shrink = ridge(net.scores.weight, options.penalty, n_cells)
             return {"total": fit + shrink, "cross_entropy": fit.detach()}
 

@@ -2,9 +2,9 @@
 
 Each modality of a cell is a vector of D components, split into L *sub-vectors* of g: its tokens.
 Stage 1 lets the tokens of one modality attend to those of the other, and names the cell from each
-modality alone; stage 2 names it from both, on the frozen features of stage 1. In the published
-code the tokens are the cells of a minibatch, so that an answer depends on its neighbours; here
-they are the sub-vectors of one cell.
+modality alone; stage 2 names it from both, on the frozen features of stage 1. In the published code the
+tokens of the attention are the cells of a minibatch, so that an answer depends on its neighbours;
+here they are the sub-vectors of one cell, or (``attend="cells"``) a fixed bank of training cells.
 
 Symbols: X components, F fused features, g width of a token, L tokens, h pooled embedding.
 """
@@ -12,6 +12,8 @@ Symbols: X components, F fused features, g width of a token, L tokens, h pooled 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -21,7 +23,7 @@ from torch import Tensor, nn
 
 from cytonym.methods.base import Method, Needs, part, solved
 from cytonym.nn.blocks import random_like
-from cytonym.nn.losses import classification, ridge
+from cytonym.nn.losses import Balance, Rebalance, balance, classification, ridge
 from cytonym.options import Options, Share
 from cytonym.prep import Components, Depth, Log1p, Open, Panel, Scale, TfIdf, Weight
 from cytonym.types import Batch, Clock, Loss, Optim, Output, Stage, Step, Transform
@@ -49,6 +51,12 @@ class ScMoAnnoOptions(Options):
     fusion: Literal["cross", "self", "direct"] = Field(
         "cross", description="attend to the other modality, to the own one, or not at all"
     )
+    attend: Literal["token", "cells"] = Field(
+        "token", description="attend among the sub-vectors of one cell, or among cells"
+    )
+    bank: PositiveInt | None = Field(
+        512, description="attend=cells: training cells to attend to; none = the cells of the batch"
+    )
     gates: Literal["learned", "fixed"] = Field(
         "learned", description="weights of the fusions: learned, or as published"
     )
@@ -64,6 +72,7 @@ class ScMoAnnoOptions(Options):
         True, description="linear maps of the components, solved first, share in the scores"
     )
     penalty: NonNegativeFloat = Field(1.0, description="L2 penalty of the linear path")
+    balance: Rebalance = Field("none", description="help for small types, by weights or logits")
     pretrain_epochs: PositiveInt = Field(30, description="epochs of stage 1")
     epochs: PositiveInt = Field(30, description="epochs of stage 2")
     batch_size: PositiveInt = Field(256, description="cells in a batch")
@@ -73,8 +82,9 @@ class ScMoAnnoOptions(Options):
 
     @model_validator(mode="after")
     def _widths_fit(self) -> ScMoAnnoOptions:
-        if self.token % self.heads:
-            raise ValueError(f"token {self.token} must be a multiple of heads {self.heads}")
+        for name, width in {"token": self.token, "dim": self.dim}.items():
+            if width % self.heads and (name == "token" or self.attend == "cells"):
+                raise ValueError(f"{name} {width} must be a multiple of heads {self.heads}")
         if self.dim < 2 * self.token:
             raise ValueError(
                 f"dim {self.dim} must hold at least two tokens of {self.token}: a transformer over "
@@ -100,18 +110,76 @@ class Gate(nn.Module):
         return weight * a + (1 - weight) * b
 
 
-class Split(nn.Module):
-    """Brings a modality to the common width D and cuts it into L tokens of g."""
+class Enter(nn.Module):
+    """Brings a modality to the common width D."""
 
     def __init__(self, width: int, options: ScMoAnnoOptions) -> None:
         super().__init__()
-        self.token = options.token
         self.enter = nn.Identity() if width == options.dim else nn.Linear(width, options.dim)
-        self.pad = -options.dim % options.token
 
-    def forward(self, x: Float[Tensor, "cells features"]) -> Float[Tensor, "cells tokens token"]:
-        """Consecutive sub-vectors; the last is filled up with zeros."""
-        return nn.functional.pad(self.enter(x), (0, self.pad)).unflatten(1, (-1, self.token))
+    def forward(self, x: Float[Tensor, "cells features"]) -> Float[Tensor, "cells dim"]:
+        """X."""
+        return self.enter(x)
+
+
+def split(x: Float[Tensor, "cells dim"], token: int) -> Float[Tensor, "cells tokens token"]:
+    """Consecutive sub-vectors of width g; the last is filled up with zeros."""
+    return nn.functional.pad(x, (0, -x.shape[1] % token)).unflatten(1, (-1, token))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """Cells to attend to: components by modality ``(keys, features)``, and which are there."""
+
+    x: Mapping[str, Tensor]
+    there: Mapping[str, Bool[Tensor, " keys"]]
+
+
+class Bank(nn.Module):
+    """A sample of the training cells, each type by its share, which every cell attends to.
+
+    It fills up in the first epoch of stage 1: of each type stay the cells of the lowest draws.
+    """
+
+    def __init__(self, size: int, widths: Mapping[str, int]) -> None:
+        super().__init__()
+        empty = torch.full((size,), -1)
+        self.register_buffer("key", empty)
+        self.register_buffer("y", empty.clone())
+        for name in OTHER:
+            self.register_buffer(f"x_{name}", torch.zeros(size, widths[name]))
+            self.register_buffer(f"there_{name}", torch.zeros(size, dtype=torch.bool))
+
+    def cells(self) -> Cells:
+        """Those that are in it; places not yet filled are in no modality."""
+        return Cells(
+            {name: self.get_buffer(f"x_{name}") for name in OTHER},
+            {name: self.get_buffer(f"there_{name}") for name in OTHER},
+        )
+
+    def offer(self, key: Tensor, y: Tensor, cells: Cells, sizes: Sequence[int]) -> None:
+        """Take from labelled ``cells`` what belongs into the sample."""
+        new = (y >= 0) & ~torch.isin(key, self.get_buffer("key"))
+        held = self.cells()
+        keys = torch.cat([self.get_buffer("key"), key[new]])
+        types = torch.cat([self.get_buffer("y"), y[new]])
+        draw = random_like(keys, 1, seed=0)[:, 0]
+        order = torch.argsort(draw, stable=True)
+        rank = torch.empty_like(draw)
+        for code in types.unique():
+            own = order[types[order] == code]
+            rank[own] = torch.arange(len(own), device=rank.device) + draw[own]
+        # The r-th of n cells of a type stands for the share r / n of all.
+        place = rank / torch.tensor(sizes, device=rank.device).clamp_min(1)[types.clamp_min(0)]
+        best = torch.argsort(place.masked_fill(keys < 0, torch.inf), stable=True)
+        best = best[: len(self.get_buffer("key"))]
+        self.get_buffer("key").copy_(keys[best])
+        self.get_buffer("y").copy_(types[best])
+        for name in OTHER:
+            x = torch.cat([held.x[name], cells.x[name][new].detach()])
+            there = torch.cat([held.there[name], cells.there[name][new]])
+            self.get_buffer(f"x_{name}").copy_(x[best])
+            self.get_buffer(f"there_{name}").copy_(there[best])
 
 
 class Reader(nn.Module):
@@ -145,39 +213,98 @@ def classifier(width: int, n_types: int) -> nn.Sequential:
 
 
 class Pretrain(nn.Module):
-    """Stage 1: tokens of both modalities, fused by attention shared for both directions."""
+    """Stage 1: both modalities, fused by attention that is shared for both directions."""
 
     def __init__(self, widths: Mapping[str, int], n_types: int, options: ScMoAnnoOptions) -> None:
         super().__init__()
-        self.fusion = options.fusion
-        self.split = nn.ModuleDict({name: Split(widths[name], options) for name in OTHER})
-        self.attention = nn.MultiheadAttention(options.token, options.heads, batch_first=True)
+        self.options = options
+        self.enter = nn.ModuleDict({name: Enter(widths[name], options) for name in OTHER})
+        width = options.token if options.attend == "token" else options.dim
+        self.attention = nn.MultiheadAttention(width, options.heads, batch_first=True)
+        banked = options.attend == "cells" and options.bank is not None
+        self.bank = Bank(options.bank or 0, widths) if banked else None
         learned = options.gates == "learned"
         self.gate = nn.ModuleDict({m: Gate(options.own_share, learned=learned) for m in OTHER})
         self.reader = nn.ModuleDict({name: Reader(options) for name in OTHER})
         self.names = classifier(options.token, n_types)
 
     def fused(
-        self, x: Mapping[str, Tensor], there: Mapping[str, Bool[Tensor, " cells"]]
+        self,
+        x: Mapping[str, Tensor],
+        there: Mapping[str, Bool[Tensor, " cells"]],
+        among: Cells | None = None,
     ) -> dict[str, Float[Tensor, "cells tokens token"]]:
-        """F of each modality. Where the other one is missing, a modality attends to itself."""
-        tokens = {name: self.split[name](x[name]) for name in OTHER}
-        if self.fusion == "direct":
-            return tokens
+        """F of each modality. Where the other one is missing, a modality attends to itself.
+
+        With ``attend="cells"`` a cell attends to the cells of ``among``; without these to the
+        bank and to itself, or to the cells of the batch where there is no bank.
+        """
+        own = {name: self.enter[name](x[name]) for name in OTHER}
+        token = self.options.token
+        if self.options.fusion == "direct":
+            return {name: split(one, token) for name, one in own.items()}
+        if self.options.attend == "token":
+            own = {name: split(one, token) for name, one in own.items()}
+            attended = self._among_tokens(own, there)
+        else:
+            attended = self._among_cells(own, there, *self._keys(Cells(x, there), among))
+        mixed = {name: self.gate[name](own[name], attended[name]) for name in OTHER}
+        if self.options.attend == "token":
+            return mixed
+        return {name: split(one, token) for name, one in mixed.items()}
+
+    def _among_tokens(
+        self, own: Mapping[str, Tensor], there: Mapping[str, Tensor]
+    ) -> dict[str, Float[Tensor, "cells tokens token"]]:
         out = {}
-        for name, own in tokens.items():
-            asked = own
-            if self.fusion == "cross":
-                asked = torch.where(there[OTHER[name]][:, None, None], tokens[OTHER[name]], own)
-            attended = self.attention(own, asked, asked, need_weights=False)[0]
-            out[name] = self.gate[name](own, attended)
+        for name, tokens in own.items():
+            asked = tokens
+            if self.options.fusion == "cross":
+                asked = torch.where(there[OTHER[name]][:, None, None], own[OTHER[name]], tokens)
+            out[name] = self.attention(tokens, asked, asked, need_weights=False)[0]
         return out
 
+    def _among_cells(
+        self,
+        own: Mapping[str, Tensor],
+        there: Mapping[str, Tensor],
+        keys: Cells,
+        barred: Bool[Tensor, "cells keys"],
+    ) -> dict[str, Float[Tensor, "cells dim"]]:
+        entered = {name: self.enter[name](keys.x[name]) for name in OTHER}
+
+        def attend(name: str, asked: str) -> Tensor:
+            bar = barred | ~keys.there[asked]
+            bar = bar & ~bar.all(1, keepdim=True)  # no key at all: the answer is not used
+            k = entered[asked]
+            return self.attention(own[name], k, k, attn_mask=bar, need_weights=False)[0]
+
+        out = {name: attend(name, name) for name in OTHER}
+        if self.options.fusion == "cross":
+            for name, other in OTHER.items():
+                out[name] = torch.where(there[other][:, None], attend(name, other), out[name])
+        return out
+
+    def _keys(self, mine: Cells, among: Cells | None) -> tuple[Cells, Bool[Tensor, "cells keys"]]:
+        """The cells to attend to, and True where a cell may not."""
+        n = len(mine.there[RNA])
+        if among is not None or self.bank is None:
+            found = among or mine
+            return found, found.there[RNA].new_zeros(n, len(found.there[RNA]))
+        held = self.bank.cells()
+        joined = Cells(
+            {name: torch.cat([held.x[name], mine.x[name]]) for name in OTHER},
+            {name: torch.cat([held.there[name], mine.there[name]]) for name in OTHER},
+        )
+        stranger = ~torch.eye(n, dtype=torch.bool, device=mine.there[RNA].device)
+        none = stranger.new_zeros(n, len(held.there[RNA]))
+        return joined, torch.cat([none, stranger], dim=1)
+
     def forward(
-        self, x: Mapping[str, Tensor], there: Mapping[str, Tensor]
+        self, x: Mapping[str, Tensor], there: Mapping[str, Tensor], among: Cells | None = None
     ) -> dict[str, Float[Tensor, "cells types"]]:
         """Scores from each modality's own features."""
-        fused = self.fused(x, there)
+        fused = self.fused(x, there, among)
         return {name: self.names(self.reader[name](fused[name])) for name in OTHER}
 
 
@@ -260,28 +387,45 @@ def masked(x: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> dict[str, Te
     return {name: torch.where(there[name][:, None], x[name], 0.0) for name in OTHER}
 
 
-def pretrain_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+def pretrain_loss(
+    net: nn.Module, batch: Batch, clock: Clock, *, sizes: Sequence[int], even: Balance
+) -> dict[str, Tensor]:
     """Stage 1: the sum of the cross-entropies of both modalities, each where it is there."""
     assert isinstance(net, ScMoAnnoNet)
     x, there = hidden(batch, net.options.modality_dropout, clock.seed)
-    scores = net.pretrain(net.whole(x), there)
+    x, among = net.whole(x), None
+    if net.options.attend == "cells":
+        among = Cells(
+            {name: clock.gather(x[name]) for name in OTHER},
+            {name: clock.gather(there[name].float()) > 0 for name in OTHER},
+        )
+        if net.pretrain.bank is not None and clock.epoch == 0:
+            whole = net.whole(masked(batch.x, batch.present))
+            offered = Cells(
+                {name: clock.gather(whole[name]) for name in OTHER},
+                {name: clock.gather(batch.present[name].float()) > 0 for name in OTHER},
+            )
+            net.pretrain.bank.offer(clock.gather(batch.key), clock.gather(batch.y), offered, sizes)
+    scores = net.pretrain(x, there, among)
     parts = {
-        name: classification(scores[name], torch.where(there[name], batch.y, -1), whole=True)
+        name: classification(
+            scores[name], torch.where(there[name], batch.y, -1), balance=even, whole=True
+        )
         for name in OTHER
     }
     return {"total": parts[RNA] + parts[ATAC], **parts}
 
 
-def final_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
-    """Stage 2: cross-entropy on the frozen features of stage 1."""
+def final_loss(net: nn.Module, batch: Batch, clock: Clock, *, even: Balance) -> dict[str, Tensor]:
+    """Stage 2: cross-entropy on the frozen features of stage 1, made as for new cells."""
     assert isinstance(net, ScMoAnnoNet)
     x, there = hidden(batch, net.options.modality_dropout, clock.seed)
     with torch.no_grad():
         fused = net.pretrain.fused(net.whole(x), there)
-    return {"total": classification(net.final(fused, there)[1], batch.y)}
+    return {"total": classification(net.final(fused, there)[1], batch.y, balance=even)}
 
 
-def linear_loss(name: str, n_cells: int) -> Loss:
+def linear_loss(name: str, n_cells: int, even: Balance) -> Loss:
     """Cross-entropy of one map of the linear path, with the penalty of logistic regression."""
 
     def loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
@@ -296,7 +440,7 @@ def linear_loss(name: str, n_cells: int) -> Loss:
             wanted = torch.cat([x[one] for one in OTHER], dim=1)
         else:
             wanted = net.whole(x)[name]
-        fit = classification(own(wanted), torch.where(kept, batch.y, -1))
+        fit = classification(own(wanted), torch.where(kept, batch.y, -1), balance=even)
         shrink = ridge(own.weight, net.options.penalty, n_cells)
         return {"total": fit + shrink, f"linear_{name}": fit.detach()}
 
@@ -351,19 +495,30 @@ class ScMoAnno(Method[ScMoAnnoOptions]):
         """Both stages, and the linear path."""
         return ScMoAnnoNet(widths, n_types, options)
 
-    def stages(self, options: ScMoAnnoOptions, n_cells: int) -> Sequence[Stage]:
+    def stages(self, options: ScMoAnnoOptions, sizes: Sequence[int]) -> Sequence[Stage]:
         """The linear path, stage 1, stage 2."""
+        n_cells, even = sum(sizes), balance(sizes, options.balance)
         optim = Optim(options.lr, weight_decay=options.weight_decay)
-        steps = (Step(pretrain_loss, part("pretrain"), optim),)
-        first = Stage("pretrain", steps, options.pretrain_epochs, options.batch_size)
-        steps = (Step(final_loss, part("final"), optim),)
+        teach = partial(pretrain_loss, sizes=sizes, even=even)
+        first = Stage(
+            "pretrain",
+            (Step(teach, part("pretrain"), optim),),
+            options.pretrain_epochs,
+            options.batch_size,
+        )
         second = Stage(
-            "classify", steps, options.epochs, options.batch_size, average=options.average
+            "classify",
+            (Step(partial(final_loss, even=even), part("final"), optim),),
+            options.epochs,
+            options.batch_size,
+            average=options.average,
         )
         if not options.linear_path:
             return (first, second)
         solve = [
-            Step(linear_loss(name, n_cells), part(f"linear.maps.{name}"), Optim(solver="lbfgs"))
+            Step(
+                linear_loss(name, n_cells, even), part(f"linear.maps.{name}"), Optim(solver="lbfgs")
+            )
             for name in ("both", RNA, ATAC)
         ]
         return (solved("linear", solve, n_cells), first, second)

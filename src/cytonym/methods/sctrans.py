@@ -12,6 +12,7 @@ s·c genes), Ψ visible and Ω masked positions, M coefficients of salience, z p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -24,6 +25,9 @@ from cytonym.errors import OptionError
 from cytonym.methods.base import Method, Needs, part, solved
 from cytonym.nn.blocks import Block, feed_forward, observed, random_like
 from cytonym.nn.losses import (
+    Balance,
+    Rebalance,
+    balance,
     classification,
     classification_bce,
     contrast_eq8,
@@ -84,6 +88,7 @@ class SCTransOptions(Options):
     temperature: PositiveFloat = Field(0.1, description="τ of the contrast")
     classification: Literal["ce", "bce"] = Field("ce", description="Eq. 6 mended or literal")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="of the cross-entropy")
+    balance: Rebalance = Field("none", description="help for small types, by weights or logits")
     light: bool = Field(True, description="train the light encoder (Eq. 4, 5, 7)")
     mutual: bool = Field(False, description="the encoder learns from the light one too")
     standardise: bool = Field(True, description="standardise S within the cell; Eq. 4 does not")
@@ -116,6 +121,8 @@ class SCTransOptions(Options):
             )
         if not self.light and (self.keep < 1 or self.mutual):
             raise ValueError("keep below 1 and mutual need the light encoder: set light=true")
+        if self.classification == "bce" and self.balance != "none":
+            raise ValueError("balance needs classification=ce")
         return self
 
 
@@ -491,7 +498,9 @@ def completion_loss(
     return (error.sum((1, 2)) / wanted.sum((1, 2)).clamp_min(1)).mean()
 
 
-def main_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+def main_loss(
+    net: nn.Module, batch: Batch, clock: Clock, *, even: Balance | None = None
+) -> dict[str, Tensor]:
     """What E, C and D minimise: L_eval + L_ctrst + L_comp (Eq. 9, lines 1 to 3)."""
     assert isinstance(net, SCTransNet)
     options, x = net.options, batch.x["rna"]
@@ -504,7 +513,9 @@ def main_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
     if options.classification == "bce":
         parts["classification"] = classification_bce(scores, batch.y)
     else:
-        parts["classification"] = classification(scores, batch.y, smoothing=options.label_smoothing)
+        parts["classification"] = classification(
+            scores, batch.y, balance=even, smoothing=options.label_smoothing
+        )
     total = parts["classification"]
     if options.contrast:
         form = supervised_contrast if options.contrast_form == "supcon" else contrast_eq8
@@ -551,13 +562,13 @@ def light_loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
     return {"total": total, **parts}
 
 
-def linear_loss(n_cells: int) -> Loss:
+def linear_loss(n_cells: int, even: Balance) -> Loss:
     """Cross-entropy of the linear path, with the penalty of logistic regression (convex)."""
 
     def loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         assert isinstance(net, SCTransNet)
         assert net.linear is not None
-        fit = classification(net.linear(observed(batch.x["rna"])[0]), batch.y)
+        fit = classification(net.linear(observed(batch.x["rna"])[0]), batch.y, balance=even)
         shrink = ridge(net.linear.weight, net.options.penalty, n_cells)
         return {"total": fit + shrink, "linear": fit.detach()}
 
@@ -623,14 +634,15 @@ class SCTrans(Method[SCTransOptions]):
         """E, C, D and E_S."""
         return SCTransNet(widths["rna"], n_types, options)
 
-    def stages(self, options: SCTransOptions, n_cells: int) -> Sequence[Stage]:
+    def stages(self, options: SCTransOptions, sizes: Sequence[int]) -> Sequence[Stage]:
         """The linear path, then one joint stage (Eq. 9): a step for E, C and D, one for E_S."""
+        n_cells, even = sum(sizes), balance(sizes, options.balance)
         epochs = options.epochs
         if epochs == "auto":  # about 250 optimiser steps, more on large references
             steps = max(-(-n_cells // options.batch_size), 1)
             epochs = min(max(250 // steps, 8), 40)
         optim = Optim(options.lr, weight_decay=options.weight_decay)
-        steps = [Step(main_loss, part("main"), optim)]
+        steps = [Step(partial(main_loss, even=even), part("main"), optim)]
         if options.light:
             steps.append(Step(light_loss, part("light"), optim))
         joint = Stage(
@@ -643,7 +655,7 @@ class SCTrans(Method[SCTransOptions]):
         )
         if not options.linear_path:
             return (joint,)
-        solve = Step(linear_loss(n_cells), part("linear"), Optim(solver="lbfgs"))
+        solve = Step(linear_loss(n_cells, even), part("linear"), Optim(solver="lbfgs"))
         return (solved("linear", (solve,), n_cells), joint)
 
     def predict(self, net: nn.Module, batch: Batch) -> Output:

@@ -2,16 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
+
+Rebalance = Literal["none", "weights", "logits"]
+"""Names of the ways in which :func:`balance` helps small types."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Balance:
+    """What makes up for types of unequal size: ``(types,)`` float32 each, or None.
+
+    ``weight`` multiplies a cell's loss, by its type; ``offset`` is added to the scores, in
+    training alone.
+    """
+
+    weight: Tensor | None = None
+    offset: Tensor | None = None
+
+
+def balance(sizes: Sequence[int], how: Rebalance) -> Balance:
+    """Help for small types, from the labelled cells of each.
+
+    ``weights`` are those of scikit-learn's ``class_weight="balanced"``, n / (C · n_c);
+    ``logits`` adds log n_c / n (Menon et al. 2021), so that the scores themselves need not
+    hold how common a type is.
+    """
+    if how == "none":
+        return Balance()
+    counts = torch.tensor([max(size, 1) for size in sizes], dtype=torch.float32)
+    if how == "weights":
+        return Balance(weight=counts.sum() / (len(counts) * counts))
+    return Balance(offset=(counts / counts.sum()).log())
 
 
 def classification(
     scores: Float[Tensor, "cells types"],
     y: Int[Tensor, " cells"],
     *,
+    balance: Balance | None = None,
     smoothing: float = 0.0,
     whole: bool = False,
 ) -> Float[Tensor, ""]:
@@ -20,7 +55,14 @@ def classification(
     With ``whole`` the sum is divided by all cells, which weighs a batch alike on all processes.
     """
     labelled = y >= 0
-    total = F.cross_entropy(scores, y.clamp_min(0), reduction="none", label_smoothing=smoothing)
+    weight = None
+    if balance is not None and balance.offset is not None:
+        scores = scores + balance.offset.to(scores.device)
+    if balance is not None and balance.weight is not None:
+        weight = balance.weight.to(scores)
+    total = F.cross_entropy(
+        scores, y.clamp_min(0), weight=weight, reduction="none", label_smoothing=smoothing
+    )
     return (total * labelled).sum() / (len(y) if whole else labelled.sum().clamp_min(1))
 
 
