@@ -12,11 +12,11 @@ import cytonym
 ROOT = Path(cytonym.__file__).parent
 LAYERS = [
     ["errors"],
-    ["types", "options", "report"],
+    ["types", "options", "report", "files"],
     ["nn", "prep", "dna"],
     ["data", "methods", "train", "evaluate"],
     ["result", "bundle", "places", "trust", "regulation"],
-    ["annotator", "fitting", "inspecting"],
+    ["annotator", "fitting", "inspecting", "counting"],
     ["cli", "view", "demo", "__init__", "__main__"],
 ]
 APART = {"data", "methods", "train", "evaluate"}

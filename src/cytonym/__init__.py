@@ -12,17 +12,19 @@ from cytonym.methods import registry as methods
 
 if TYPE_CHECKING:
     from cytonym.annotator import Annotator, load
+    from cytonym.counting import count
     from cytonym.data.read import open_cells as read
     from cytonym.fitting import fit
     from cytonym.inspecting import inspect
     from cytonym.result import Annotation
 
 __version__ = version("cytonym")
-__all__ = ["Annotation", "Annotator", "fit", "inspect", "load", "methods", "read"]
+__all__ = ["Annotation", "Annotator", "count", "fit", "inspect", "load", "methods", "read"]
 
 _WHERE = {
     "Annotation": ("cytonym.result", "Annotation"),
     "Annotator": ("cytonym.annotator", "Annotator"),
+    "count": ("cytonym.counting", "count"),
     "fit": ("cytonym.fitting", "fit"),
     "inspect": ("cytonym.inspecting", "inspect"),
     "load": ("cytonym.annotator", "load"),

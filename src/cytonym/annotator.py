@@ -17,7 +17,8 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from cytonym.bundle import Bundle, read_bundle, write_bundle
-from cytonym.data.align import Coverage, align
+from cytonym.data.align import align
+from cytonym.data.coverage import Coverage
 from cytonym.data.loader import Feed
 from cytonym.data.read import open_cells
 from cytonym.errors import DataError, ModelError, OptionError, Problem

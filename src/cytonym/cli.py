@@ -118,6 +118,42 @@ def fit(
 
 
 @app.command()
+def count(
+    fragments: Annotated[Path, typer.Argument(metavar="FRAGMENTS", help="fragments.tsv.gz")],
+    peaks: Annotated[Path, typer.Option(help="A model, a data set with peaks, or a BED file.")],
+    out: Annotated[Path, typer.Option(metavar="OUT.h5ad", help="The counts, cells × peaks.")],
+    barcodes: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Cells to count: one a line, or a data set.")
+    ] = None,
+    min_fragments: Annotated[
+        int, typer.Option(min=1, help="Without --barcodes: least fragments of a cell.")
+    ] = 200,
+    once: Annotated[
+        bool, typer.Option("--fragments", help="Count fragments, not their two ends.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Count ATAC fragments on the peaks of a model, so that it can name their cells."""
+    check_h5ad(out, fragments)
+    import cytonym
+    from cytonym.files import replacing
+
+    cells = cytonym.count(
+        fragments,
+        peaks,
+        barcodes=barcodes,
+        min_fragments=min_fragments,
+        what="fragments" if once else "insertions",
+        progress=not quiet,
+    )
+    with replacing(out) as partial:
+        cells.write_h5ad(partial)
+    print(f"Wrote {out}: {cells.n_obs:,} cells × {cells.n_vars:,} peaks")
+    if left := cells.uns["fragments"]["left_out"]:
+        print(f"Left out: {left:,} barcodes with fewer than {min_fragments:,} fragments")
+
+
+@app.command()
 def annotate(
     query: Annotated[Path, typer.Argument(metavar="QUERY", help="Cells to name.")],
     model: Annotated[Path, typer.Option(help="Model folder from cytonym fit.")],

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,11 +16,12 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from cytonym.data.align import Coverage
 from cytonym.data.contents import unique_names
+from cytonym.data.coverage import Coverage
 from cytonym.data.read import open_cells, open_contents
 from cytonym.data.source import damaged
 from cytonym.errors import DataError, OptionError, Problem
+from cytonym.files import replacing
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -130,10 +129,7 @@ class Annotation:
         out = Path(out).expanduser()
         query = Path(query).expanduser() if isinstance(query, str | Path) else query
         check_free(query, key, method=str(self.model["method"]))
-        handle, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".h5ad", dir=out.parent)
-        os.close(handle)
-        partial = Path(name)
-        try:
+        with replacing(out) as partial:
             if not isinstance(query, Path):
                 if isinstance(query, ad.AnnData) and query.isbacked:
                     query = query.to_memory()
@@ -143,10 +139,6 @@ class Annotation:
                 self._add_to_file(partial, key)
             else:
                 self._write_whole(_in_memory(query), partial, key)
-            partial.chmod(0o644)
-            os.replace(partial, out)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def _write_whole(self, data: Any, path: Path, key: str) -> None:
         """An AnnData as ``.h5ad``, a MuData as ``.h5mu``, whatever the path is called."""

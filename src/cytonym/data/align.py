@@ -1,4 +1,4 @@
-"""Give a data set the reference's columns, by whichever of its identifiers matches best."""
+"""Give a data set the reference's columns: genes by their best identifier, peaks by place."""
 
 from __future__ import annotations
 
@@ -9,41 +9,14 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
+from cytonym.data.coverage import Coverage
 from cytonym.data.ids import id_type, is_known, species, without_version
+from cytonym.data.peaks import by_chance, match_peaks, unlike
 from cytonym.errors import DataError, Problem, suggest
 from cytonym.types import CellSource, FeatureSpace
 
 SMALL_PANEL = 200
 """A reference with fewer genes is a panel, of which only a share can be asked for."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Coverage:
-    """How much of the reference a data set has, in one modality.
-
-    ``share`` is ``shared / reference``; ``matched_by`` reads ``"feature_name → names"``, the
-    data set's identifier and the reference's; ``missing`` holds the names of the reference
-    that the data set lacks.
-    """
-
-    modality: str
-    reference: int
-    query: int
-    shared: int
-    matched_by: str
-    missing: np.ndarray
-    notes: tuple[str, ...] = ()
-
-    @property
-    def share(self) -> float:
-        """Shared features as a share of the reference's, in [0, 1]."""
-        return self.shared / max(1, self.reference)
-
-    def __str__(self) -> str:
-        return (
-            f"{self.modality}: {self.shared:,} of the reference's {self.reference:,} features "
-            f"({self.share:.0%}), by {self.matched_by}"
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +86,9 @@ def align(
     """
     name = getattr(source, "name", "the data")
     found = {
-        m: match(source.spaces[m], s, genes=genes) for m, s in spaces.items() if m in source.spaces
+        m: match(source.spaces[m], s, genes=genes if m == "rna" else None)
+        for m, s in spaces.items()
+        if m in source.spaces
     }
     problems = [
         problem
@@ -139,7 +114,7 @@ def align(
 def match(
     query: FeatureSpace, reference: FeatureSpace, *, genes: str | None = None
 ) -> tuple[csr_matrix, Coverage]:
-    """Match features by the pair of identifiers that agrees most.
+    """Match peaks by their coordinates, else features by the pair of identifiers that agrees most.
 
     Returns
     -------
@@ -147,6 +122,8 @@ def match(
         The selection matrix ``(query features, reference features)`` float32 of 0 and 1, and
         the coverage.
     """
+    if query.modality == "atac" and (found := match_peaks(query, reference)) is not None:
+        return found
     mine = identifiers(query)
     if genes is not None:
         if genes not in mine:
@@ -181,7 +158,13 @@ def misfit(
 ) -> Problem | None:
     """What is wrong if too few features are shared: both sides, side by side; else None."""
     enough = coverage.shared >= min_shared or len(reference) < SMALL_PANEL
-    if coverage.shared and enough and coverage.share >= min_share:
+    enough = coverage.shared > 0 and enough and coverage.share >= min_share
+    exact = coverage.matched_by == "coordinates"
+    if query.modality == "atac" and not (enough and exact):
+        problem = unlike(query, reference)
+        if problem is not None:
+            return problem
+    if enough:
         return None
     sides = []
     for label, space in (("the data", query), ("the reference", reference)):
@@ -193,7 +176,17 @@ def misfit(
         f"features ({coverage.share:.1%}) are among the {coverage.query:,} of the data "
         f"(at least {min_shared} and {min_share:.0%} are needed):{''.join(sides)}"
     )
-    if _two_species(query, reference):
+    chance = by_chance(query, reference) if query.modality == "atac" else None
+    if chance is not None:
+        what += (
+            f"\n      moved by 1,000,000 bp, the data's peaks overlap {chance:.1%} of the "
+            "reference's"
+        )
+        remedy = (
+            "count the fragments on the reference's peaks (cytonym count), or fit with query= "
+            "(--query)"
+        )
+    elif _two_species(query, reference):
         ours, theirs = species(query.names)[0], species(reference.names)[0]
         remedy = f"the data look like {ours}, the reference like {theirs}: use one of your species"
     elif not any(is_known(id_type(values)) for values in identifiers(query).values()):

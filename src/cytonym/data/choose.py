@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cytonym.data.contents import Contents, Place, split_types, string_columns
+from cytonym.data.intervals import interval_names, mostly_intervals
 from cytonym.data.judge import Finding
 from cytonym.errors import Problem, suggest
 from cytonym.types import FeatureSpace
@@ -116,6 +117,9 @@ def feature_space(modality: str, place: Place, genes: str | None) -> FeatureSpac
     """The features of one modality of a place, named by the column ``genes`` (None: the index)."""
     var = place.var.iloc[place.columns[modality]]
     names, columns = var.index.astype(str).to_numpy().astype(str), string_columns(var)
+    if modality == "atac" and not mostly_intervals(names):
+        placed = interval_names(var)
+        columns = columns if placed is None else {**columns, "interval": placed}
     if genes is not None and genes in columns:
         columns, names = {"var_names": names, **columns}, columns[genes]
     return FeatureSpace(modality, names, np.ones(len(names), bool), columns)

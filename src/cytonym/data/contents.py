@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
+from cytonym.data.ids import id_type
+from cytonym.data.intervals import interval_names, mostly_intervals
 from cytonym.data.judge import Finding, judge, sample_rows
 from cytonym.data.rows import Rows
 from cytonym.data.source import damaged
@@ -21,8 +22,6 @@ TYPES = {"gene expression": "rna", "gex": "rna", "peaks": "atac", "atac": "atac"
 """Feature types of 10x files (and of files made from them) that have a place here."""
 
 OTHER_TYPES = ("antibody capture", "adt", "crispr guide capture", "multiplexing capture", "custom")
-
-_INTERVAL = re.compile(r"^[\w.]+[:_-]\d+[-_]\d+$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +106,12 @@ def split_types(var: pd.DataFrame) -> tuple[dict[str, np.ndarray], dict[str, int
         }
         left = pd.Series(var[name].astype(str).to_numpy()[modality.isna()]).value_counts()
         return columns, {str(kind): int(n) for kind, n in left.items()}
-    names = var.index[:: max(1, len(var) // 1000)]
-    intervals = np.mean([bool(_INTERVAL.match(str(name))) for name in names]) if len(names) else 0
-    return {"atac" if intervals > 0.9 else "rna": np.arange(len(var))}, {}
+    names = var.index.astype(str).to_numpy().astype(str)
+    # Genes have coordinates too, but names of their own as well.
+    peaks = mostly_intervals(names) or (
+        id_type(names) in ("placeholder", "numeric") and interval_names(var) is not None
+    )
+    return {"atac" if peaks else "rna": np.arange(len(var))}, {}
 
 
 def unique_names(index: pd.Index) -> tuple[pd.Index, int]:

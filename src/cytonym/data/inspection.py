@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cytonym.data.align import Coverage
+from cytonym.data.coverage import Coverage
 from cytonym.data.judge import Finding
 from cytonym.errors import Problem
 

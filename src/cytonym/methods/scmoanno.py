@@ -2,9 +2,9 @@
 
 Each modality of a cell is a vector of D components, split into L *sub-vectors* of g: its tokens.
 Stage 1 lets the tokens of one modality attend to those of the other, and names the cell from each
-modality alone; stage 2 names it from both, on the frozen features of stage 1. In the published code the
-tokens of the attention are the cells of a minibatch, so that an answer depends on its neighbours;
-here they are the sub-vectors of one cell, or (``attend="cells"``) a fixed bank of training cells.
+modality alone; stage 2 names it from both, on the frozen features of stage 1. The published
+code attends to the cells of a minibatch, so that an answer depends on its neighbours; here a cell
+attends to its own sub-vectors, or (``attend="cells"``) to a fixed bank of training cells.
 
 Symbols: X components, F fused features, g width of a token, L tokens, h pooled embedding.
 """

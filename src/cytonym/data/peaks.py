@@ -1,0 +1,130 @@
+"""Match peaks by where they lie: the same interval, else any overlap; refuse another genome."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+
+from cytonym.data.coverage import Coverage
+from cytonym.data.intervals import Build, build_of, interval_library, intervals, style
+from cytonym.errors import Problem
+from cytonym.types import FeatureSpace
+
+SHIFT = 1_000_000
+"""Base pairs by which peaks are moved to see how many overlap by chance."""
+
+
+def match_peaks(query: FeatureSpace, reference: FeatureSpace) -> tuple[csr_matrix, Coverage] | None:
+    """Match by coordinates; None where either side has none.
+
+    A peak of the query that equals one of the reference counts for it. A peak of the reference
+    that no peak equals gets the counts of all that overlap it, be it by one base pair.
+
+    Returns
+    -------
+    tuple
+        The selection matrix ``(query peaks, reference peaks)`` float32 of 0 and 1, and the
+        coverage, whose notes say what was lost.
+    """
+    asked, known = intervals(query), intervals(reference)
+    if asked is None or known is None:
+        return None
+    placed = (known["chrom"] != "").to_numpy()
+    mine, theirs = _keys(asked), _keys(known)
+    first = np.flatnonzero(~theirs.duplicated() & placed)
+    place = theirs[first].get_indexer(mine)
+    rows = np.flatnonzero(place >= 0)
+    columns = first[place[rows]]
+    rest = np.setdiff1d(np.flatnonzero(placed), columns)
+    by, notes = "coordinates", []
+    if len(rest):
+        over, under = _overlaps(asked, known.iloc[rest])
+        rows, columns = np.append(rows, over), np.append(columns, rest[under])
+        by = "overlap of coordinates" if len(under) else by
+        if len(under):
+            notes.append(
+                f"{len(np.unique(under)):,} peaks of the reference are no peaks of the data; they "
+                f"get the counts of the {len(np.unique(over)):,} that overlap them"
+            )
+    unread = len(query) - len(np.unique(rows))
+    if unread:
+        notes.append(
+            f"{unread:,} of the {len(query):,} peaks of the data ({unread / len(query):.0%}) "
+            "overlap none of the reference's and are not read"
+        )
+    notes += _renamed(query, reference)
+    shared = np.unique(columns)
+    ones = np.ones(len(rows), np.float32)
+    selection = csr_matrix((ones, (rows, columns)), shape=(len(query), len(reference)))
+    missing = np.delete(reference.names, shared)
+    sizes = len(reference), len(query), len(shared)
+    return selection, Coverage(query.modality, *sizes, by, missing, tuple(notes))
+
+
+def unlike(query: FeatureSpace, reference: FeatureSpace) -> Problem | None:
+    """What is wrong if one side has no coordinates, or lies on another genome build."""
+    asked, known = intervals(query), intervals(reference)
+    if asked is None and known is None:
+        return None
+    if asked is None or known is None:
+        who, space = ("the data", query) if asked is None else ("the reference", reference)
+        examples = ", ".join(space.names[:3])
+        return Problem(
+            f"the peaks of {who} have no coordinates ({examples}, ...), those of the other side do",
+            "name them chr1:100-600, or give columns chrom, start and end in var",
+        )
+    ours = build_of(asked, query.columns.get("genome"))
+    return another_genome(ours, build_of(known, reference.columns.get("genome")))
+
+
+def another_genome(ours: Build, theirs: Build) -> Problem | None:
+    """What is wrong if two sets of intervals cannot lie on one genome build."""
+    if {*ours.possible} & {*theirs.possible}:
+        return None
+    return Problem(
+        "the peaks lie on different genome builds:"
+        f"\n      the data: {ours} ({ours.why(*theirs.possible)})"
+        f"\n      the reference: {theirs} ({theirs.why(*ours.possible)})",
+        "lift the data over to the reference's build, or align the reads to it",
+    )
+
+
+def by_chance(query: FeatureSpace, reference: FeatureSpace) -> float | None:
+    """The share of the reference's peaks that overlap the query's, were these 1 Mb further on.
+
+    The right genome gives many times as many; None where a side has no coordinates.
+    """
+    asked, known = intervals(query), intervals(reference)
+    if asked is None or known is None:
+        return None
+    moved = asked.assign(start=asked["start"] + SHIFT, end=asked["end"] + SHIFT)
+    return len(np.unique(_overlaps(moved, known)[1])) / max(1, len(known))
+
+
+def _overlaps(over: pd.DataFrame, under: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of row numbers of intervals that share a base pair."""
+    over, under = (
+        one.reset_index(drop=True).loc[lambda table: table["chrom"] != ""] for one in (over, under)
+    )
+    pairs = interval_library().overlap(
+        over, under, how="inner", return_input=False, return_index=True
+    )
+    return pairs["index"].to_numpy(np.int64), pairs["index_"].to_numpy(np.int64)
+
+
+def _keys(table: pd.DataFrame) -> pd.Index:
+    start, end = table["start"].astype(str), table["end"].astype(str)
+    return pd.Index(table["chrom"] + ":" + start + "-" + end)
+
+
+def _renamed(query: FeatureSpace, reference: FeatureSpace) -> list[str]:
+    """Says so where the chromosomes are called ``1`` on one side and ``chr1`` on the other."""
+    sides = [style(space).startswith("chr") for space in (query, reference)]
+    if sides[0] == sides[1]:
+        return []
+    words = [("1, 2, ...", "chr1, chr2, ...")[side] for side in sides]
+    return [
+        f"the data call chromosomes {words[0]} and the reference {words[1]}; "
+        "they were taken for the same"
+    ]
