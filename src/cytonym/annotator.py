@@ -20,7 +20,7 @@ from cytonym.bundle import Bundle, read_bundle, write_bundle
 from cytonym.data.align import align
 from cytonym.data.coverage import Coverage
 from cytonym.data.loader import Feed
-from cytonym.data.read import open_cells
+from cytonym.data.read import Reading, open_read
 from cytonym.errors import DataError, ModelError, OptionError, Problem
 from cytonym.methods import Completes, Explains, Method, get
 from cytonym.options import Options
@@ -75,6 +75,7 @@ class Annotator:
         *,
         genes: str | None = None,
         layer: str | None = None,
+        modalities: Mapping[str, str] | None = None,
         batch_size: int = 512,
         progress: bool = True,
     ) -> Annotation:
@@ -84,9 +85,9 @@ class Annotator:
         ----------
         data
             A file (then streamed) or AnnData; left as it is.
-        genes, layer
-            The column with gene identifiers, and where the values lie; found by evidence
-            otherwise.
+        genes, layer, modalities
+            The column with gene identifiers, where the values lie, and what the parts of a
+            MuData are called (``{"rna": "GEX"}``); found by evidence otherwise.
         batch_size
             Cells at a time; the answer does not depend on it.
 
@@ -95,7 +96,7 @@ class Annotator:
         DataError
             The data cannot be read, or share too few features with the reference.
         """
-        feed, coverage, notes = self._open(data, genes, layer)
+        feed, coverage, notes = self._open(data, Reading(genes, layer, modalities))
         probabilities, embedding = self._predict(feed, batch_size, progress)
         if feed.n_empty:
             notes = (
@@ -123,11 +124,12 @@ class Annotator:
         *,
         genes: str | None = None,
         layer: str | None = None,
+        modalities: Mapping[str, str] | None = None,
         batch_size: int = 512,
         progress: bool = True,
     ) -> np.ndarray:
         """The embedding ``(cells, dim)`` float32 of the cells of ``data``."""
-        feed, *_ = self._open(data, genes, layer)
+        feed, *_ = self._open(data, Reading(genes, layer, modalities))
         return self._predict(feed, batch_size, progress)[1]
 
     def complete(
@@ -136,6 +138,7 @@ class Annotator:
         *,
         genes: str | None = None,
         layer: str | None = None,
+        modalities: Mapping[str, str] | None = None,
         batch_size: int = 512,
     ) -> pd.DataFrame:
         """Values of the model's genes, in its own scale, with unmeasured genes filled in.
@@ -153,7 +156,7 @@ class Annotator:
         method = self.method
         if not isinstance(method, Completes):
             raise OptionError(f"The method {method.name!r} cannot fill in features.")
-        feed, *_ = self._open(data, genes, layer)
+        feed, *_ = self._open(data, Reading(genes, layer, modalities))
         modality, bound = next(iter(feed.bound.items()))
         missing = torch.from_numpy(~bound.space.measured)
         filled = []
@@ -233,13 +236,11 @@ class Annotator:
         }
         write_bundle(Path(path), Bundle(facts, self.net.state_dict(), arrays))
 
-    def _open(
-        self, data: Data, genes: str | None, layer: str | None
-    ) -> tuple[Feed, dict[str, Coverage], tuple[str, ...]]:
+    def _open(self, data: Data, how: Reading) -> tuple[Feed, dict[str, Coverage], tuple[str, ...]]:
         """The data as the network reads them, with what was found on the way."""
-        cells = open_cells(data, layer=layer, genes=genes)
+        cells = open_read(data, how)
         check_values(self.method, cells, cells.name)
-        source, coverage = align(cells, self.spaces, genes=genes)
+        source, coverage = align(cells, self.spaces, genes=how.genes)
         bound = {
             modality: bind_chain(chain, source.spaces[modality])
             for modality, chain in self.transforms.items()
@@ -303,7 +304,7 @@ def load(path: str | Path) -> Annotator:
     try:
         method = get(facts["method"])
         options = method.Options.model_validate(facts["options"])
-        spaces, transforms = {}, dict(method.features(options))
+        spaces, transforms = {}, {m: method.features(options)[m] for m in facts["modalities"]}
         for modality in facts["modalities"]:
             names = arrays[f"space/{modality}/names"]
             columns = dict(_under(f"space/{modality}/column/", arrays))
@@ -322,14 +323,10 @@ def load(path: str | Path) -> Annotator:
     return Annotator(method, options, seed, labels, spaces, transforms, net, report, salience)
 
 
-def check_values(
-    method: Method, source: CellSource, subject: str, *, reference: bool = False
-) -> None:
+def check_values(method: Method, source: CellSource, subject: str) -> None:
     """Whether the data have what the method needs; a DataError with all that is lacking."""
     problems = []
-    wanted = {*method.needs.modalities}
-    # A query may lack modalities where the method allows it; a reference has to teach them all.
-    spared = method.needs.optional and not reference and wanted & {*source.spaces}
+    spared = method.needs.optional and {*method.needs.modalities} & {*source.spaces}
     for modality in method.needs.modalities:
         if modality not in source.spaces:
             if spared:

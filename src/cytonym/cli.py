@@ -30,6 +30,13 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Genes = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of var with gene names.")]
 Layer = Annotated[str | None, typer.Option(metavar="L", help="Read X, raw or this layer only.")]
+Atac = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Peaks of the same cells, in a file of its own.")
+]
+Modality = Annotated[
+    list[str] | None,
+    typer.Option(metavar="rna=NAME", help="What a MuData calls a modality; repeatable."),
+]
 Key = Annotated[str, typer.Option(metavar="NAME", help="Name of the predicted column.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, only warnings.")]
 
@@ -49,8 +56,10 @@ def inspect(
     model: Annotated[Path | None, typer.Option(help="Does it fit this model?")] = None,
     reference: Annotated[Path | None, typer.Option(help="Does it fit this reference?")] = None,
     labels: Annotated[str | None, typer.Option(metavar="COLUMN", help="Label column.")] = None,
+    atac: Atac = None,
     genes: Genes = None,
     layer: Layer = None,
+    modality: Modality = None,
     as_json: Json = False,
 ) -> None:
     """Say what a file is and what is wrong with it.
@@ -63,7 +72,13 @@ def inspect(
     from cytonym.view.text import json_text
 
     page = cytonym.inspect(
-        file, model=model, reference=reference, labels=labels, genes=genes, layer=layer
+        _whole(file, atac),
+        model=model,
+        reference=reference,
+        labels=labels,
+        genes=genes,
+        layer=layer,
+        modalities=_named(modality),
     )
     print(json_text(page.to_dict()) if as_json else page)
     raise typer.Exit(0 if page.usable else 2)
@@ -74,7 +89,9 @@ def fit(
     reference: Annotated[Path, typer.Argument(metavar="REF", help="Labelled cells.")],
     labels: Annotated[str, typer.Option(metavar="COLUMN", help="Column of obs: the labels.")],
     out: Annotated[Path, typer.Option(metavar="MODEL", help="Model folder to write.")],
-    method: Annotated[str, typer.Option(help="See: cytonym methods")] = "sctrans",
+    method: Annotated[
+        str, typer.Option(help="See: cytonym methods; auto picks by the modalities.")
+    ] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same model.")] = 0,
     settings: Annotated[
         list[str] | None,
@@ -83,8 +100,10 @@ def fit(
     query: Annotated[
         Path | None, typer.Option(help="Learn only genes that these cells have.")
     ] = None,
+    atac: Atac = None,
     genes: Genes = None,
     layer: Layer = None,
+    modality: Modality = None,
     quiet: Quiet = False,
 ) -> None:
     """Learn to name cells from a labelled reference.
@@ -96,12 +115,14 @@ def fit(
     from cytonym.methods import get
     from cytonym.options import parse
 
-    recipe = get(method)
-    parse(recipe.Options, settings, presets=recipe.presets)
+    named = _named(modality)
+    if method != "auto":
+        recipe = get(method)
+        parse(recipe.Options, settings, presets=recipe.presets)
     _talk(quiet)
     with state_folder(out) as state:
         model = cytonym.fit(
-            reference,
+            _whole(reference, atac),
             labels=labels,
             method=method,
             seed=seed,
@@ -109,12 +130,13 @@ def fit(
             query=query,
             genes=genes,
             layer=layer,
+            modalities=named,
             state=state,
             progress=not quiet,
         )
         model.save(out)
     print(model.report)
-    print(f"\nSaved {out}: {method}, {len(model.label_names)} types")
+    print(f"\nSaved {out}: {model.method.name}, {len(model.label_names)} types")
 
 
 @app.command()
@@ -157,10 +179,17 @@ def count(
 def annotate(
     query: Annotated[Path, typer.Argument(metavar="QUERY", help="Cells to name.")],
     model: Annotated[Path, typer.Option(help="Model folder from cytonym fit.")],
-    out: Annotated[Path, typer.Option(metavar="OUT.h5ad", help="The same cells, with names.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="OUT.h5ad", help="The same cells, with names; .h5mu for several modalities."
+        ),
+    ],
     key: Key = "cell_type_pred",
+    atac: Atac = None,
     genes: Genes = None,
     layer: Layer = None,
+    modality: Modality = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Cells at a time.")] = 512,
     quiet: Quiet = False,
 ) -> None:
@@ -168,7 +197,8 @@ def annotate(
 
     Writes a copy with obs[KEY], obs[KEY_confidence] and obsm[KEY_probabilities].
     """
-    check_h5ad(out, query)
+    check_h5ad(out, query, joined=atac is not None)
+    named = _named(modality)
     _talk(quiet)
     import numpy as np
 
@@ -177,11 +207,18 @@ def annotate(
     from cytonym.view.text import table
 
     annotator = cytonym.load(model)
-    check_free(query, key, method=annotator.method.name)
+    cells = _whole(query, atac)
+    if atac is None:
+        check_free(query, key, method=annotator.method.name)
     calls = annotator.annotate(
-        query, genes=genes, layer=layer, batch_size=batch_size, progress=not quiet
+        cells,
+        genes=genes,
+        layer=layer,
+        modalities=named,
+        batch_size=batch_size,
+        progress=not quiet,
     )
-    calls.write(query, out, key=key)
+    calls.write(cells, out, key=key)
     names, counts = np.unique(calls.labels, return_counts=True)
     rows = [
         (names[i], f"{counts[i]:,}", f"{calls.confidence[calls.labels == names[i]].mean():.2f}")
@@ -323,6 +360,23 @@ def main() -> None:
     except KeyboardInterrupt:
         print("cytonym: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+# --- what is given -----------------------------------------------------------------------------
+
+
+def _whole(file: Path, atac: Path | None) -> Path | dict[str, Path]:
+    """One file, or one for each modality."""
+    return file if atac is None else {"rna": file, "atac": atac}
+
+
+def _named(words: Sequence[str] | None) -> dict[str, str] | None:
+    """``rna=GEX`` as a dict."""
+    pairs = [word.partition("=") for word in words or ()]
+    wrong = [name + equals + value for name, equals, value in pairs if not (name and value)]
+    if wrong:
+        raise CytonymError(f"--modality {wrong[0]} names nothing\n    → write --modality rna=NAME")
+    return {name: value for name, _, value in pairs} or None
 
 
 # --- what is shown -----------------------------------------------------------------------------

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from cytonym.annotator import Annotator, Data, load
 from cytonym.data.align import space_of
 from cytonym.data.inspect import Inspection, inspect_cells
-from cytonym.data.read import open_cells
+from cytonym.data.read import Reading, open_cells
 
 
 def inspect(
@@ -18,6 +19,7 @@ def inspect(
     labels: str | None = None,
     genes: str | None = None,
     layer: str | None = None,
+    modalities: Mapping[str, str] | None = None,
 ) -> Inspection:
     """Say what a data set is and whether it can be used; all problems at once.
 
@@ -29,7 +31,7 @@ def inspect(
         What the data should fit: a fitted model, or a labelled reference.
     labels
         Also check this column of ``obs`` as a fit would.
-    genes, layer
+    genes, layer, modalities
         As in :func:`cytonym.fit`.
 
     Returns
@@ -43,6 +45,5 @@ def inspect(
         spaces, needed = model.spaces, "counts" if model.method.needs.counts else None
     elif reference is not None:
         spaces = space_of(open_cells(reference))
-    return inspect_cells(
-        data, layer=layer, genes=genes, labels=labels, spaces=spaces, values_needed=needed
-    )
+    how = Reading(genes, layer, modalities)
+    return inspect_cells(data, how=how, labels=labels, spaces=spaces, values_needed=needed)

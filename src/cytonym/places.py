@@ -15,9 +15,12 @@ STATE_MARK = "cytonym-fit-state"
 """A file of this name marks a folder of training state, which alone may be deleted again."""
 
 
-def check_h5ad(out: Path, query: Path) -> None:
-    """A file of the query's kind in a folder that exists, and not the query itself."""
-    ending = ".h5mu" if query.suffix.lower() == ".h5mu" else ".h5ad"
+def check_h5ad(out: Path, query: Path, *, joined: bool = False) -> None:
+    """A file of the query's kind in a folder that exists, and not the query itself.
+
+    ``joined`` files become one ``.h5mu``.
+    """
+    ending = ".h5mu" if joined or query.suffix.lower() == ".h5mu" else ".h5ad"
     if out.suffix != ending:
         raise CytonymError(f"--out {out} does not end in {ending}\n    → write --out {out}{ending}")
     _check_parent(out)

@@ -116,17 +116,20 @@ class Annotation:
 
     def write(
         self,
-        query: str | Path | ad.AnnData | MuData,
+        query: str | Path | ad.AnnData | MuData | Mapping[str, str | Path | ad.AnnData],
         out: str | Path,
         *,
         key: str = "cell_type_pred",
     ) -> None:
-        """Write ``query`` with the answer to ``out``: ``.h5mu`` for MuData, else ``.h5ad``.
+        """Write ``query`` with the answer to ``out``: ``.h5mu`` for several modalities, else
+        ``.h5ad``.
 
         An ``.h5ad`` or ``.h5mu`` is copied and added to without reading its matrix. The file
         appears under its name only when it is complete.
         """
         out = Path(out).expanduser()
+        if isinstance(query, Mapping):
+            query = _joined(query)
         query = Path(query).expanduser() if isinstance(query, str | Path) else query
         check_free(query, key, method=str(self.model["method"]))
         with replacing(out) as partial:
@@ -273,6 +276,19 @@ def _is_modern(path: Path) -> bool:
     """Whether ``obs`` is a group of columns (anndata 0.7 and later) that can be added to."""
     with h5py.File(path, "r") as file:
         return "column-order" in file["obs"].attrs
+
+
+def _joined(parts: Mapping[str, str | Path | ad.AnnData]) -> MuData:
+    """A MuData of several files or objects."""
+    import mudata
+
+    held = {
+        name: one.copy() if isinstance(one, ad.AnnData) else _in_memory(Path(one).expanduser())
+        for name, one in parts.items()
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return mudata.MuData(held)
 
 
 def _in_memory(path: Path) -> ad.AnnData:

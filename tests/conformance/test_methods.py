@@ -11,6 +11,7 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 
 import cytonym
+from cytonym.data.read import Reading
 from cytonym.errors import DataError
 from cytonym.methods import Completes, Explains
 from cytonym.types import Batch
@@ -21,7 +22,7 @@ def accuracy(labels: np.ndarray, query: AnnData) -> float:
 
 
 def batch_of(fitted, query: AnnData, n: int = 20) -> Batch:
-    return next(fitted._open(query, None, None)[0].batches(n))[1]
+    return next(fitted._open(query, Reading())[0].batches(n))[1]
 
 
 def with_x(batch: Batch, x) -> Batch:

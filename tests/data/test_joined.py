@@ -153,7 +153,7 @@ def test_modalities_without_a_common_cell_or_without_a_place_here_are_refused(wo
     other.obs_names = [f"other{i}" for i in range(100)]
     with pytest.raises(DataError, match="no cell is in all modalities"):
         open_cells({"rna": world.rest["rna"], "atac": other})
-    with pytest.raises(DataError, match="name them rna and atac"):
+    with pytest.raises(DataError, match="modalities are prot"):
         open_cells({"prot": world.rest["rna"]})
     assert [*open_cells({"GEX": world.rest["rna"], "Peaks": world.rest["atac"]}).spaces] == [
         "rna",
@@ -170,8 +170,67 @@ def test_a_modality_of_zeros_is_a_problem_that_names_it(world):
         open_cells({"rna": world.rest["rna"], "atac": empty})
 
 
-def test_a_reference_has_to_teach_both_modalities(world):
-    rna = world.parts["rna"]
-    assert isinstance(rna, ad.AnnData)
-    with pytest.raises(DataError, match="scmoanno reads atac"):
-        cytonym.fit(rna, labels="cell_type", method="scmoanno", progress=False)
+def tiny_fit(parts, **given):
+    given = {"options": TINY, "validation": 0.2, "progress": False, **given}
+    return cytonym.fit(parts, labels="cell_type", **given)
+
+
+def test_auto_takes_scmoanno_where_there_is_atac_and_the_report_says_so(world):
+    model = tiny_fit(world.parts)
+    assert model.method.name == "scmoanno"
+    assert model.report.notes[0] == "method auto: the reference has rna and atac, so scmoanno"
+
+
+def test_a_reference_of_one_modality_teaches_that_one_alone(world, tmp_path):
+    truth = world.rest["rna"].obs["cell_type"].astype(str).to_numpy()
+    model = tiny_fit({"atac": world.parts["atac"]})
+    assert model.method.name == "scmoanno"
+    assert [*model.spaces] == ["atac"]
+    model.save(tmp_path / "m")
+    calls = cytonym.load(tmp_path / "m").annotate(world.rest, progress=False)
+    assert (calls.labels == truth).mean() > 0.6
+    alone = model.annotate({"atac": world.rest["atac"]}, progress=False)
+    np.testing.assert_array_equal(calls.probabilities, alone.probabilities)
+    with pytest.raises(DataError, match="it has rna, the reference has atac|scmoanno reads atac"):
+        model.annotate(world.rest["rna"], progress=False)
+    rna = tiny_fit(world.parts["rna"], method="scmoanno", options={**TINY, "attend": "cells"})
+    assert (rna.annotate(world.rest["rna"], progress=False).labels == truth).mean() > 0.8
+
+
+def test_modalities_can_be_named_by_hand(world):
+    odd = {"transcripts": world.rest["rna"], "openness": world.rest["atac"]}
+    names = {"rna": "transcripts", "atac": "openness"}
+    given = open_cells(odd, modalities=names)
+    assert [*given.spaces] == ["rna", "atac"]
+    calls = world.model.annotate(odd, modalities=names, progress=False)
+    plain = world.model.annotate(world.rest, progress=False)
+    np.testing.assert_array_equal(calls.probabilities, plain.probabilities)
+    for wrong, message in (
+        ({"rna": "transcrips"}, "no modality is called 'transcrips'"),
+        ({"protein": "openness"}, "there is no modality 'protein' here"),
+    ):
+        with pytest.raises(DataError, match=message):
+            open_cells(odd, modalities=wrong)
+    with pytest.raises(DataError, match="this is no MuData"):
+        open_cells(world.rest["rna"], modalities=names)
+
+
+def test_a_file_of_both_gives_its_own_part_where_one_modality_is_asked_of_it(world):
+    both = ad.concat([world.rest["rna"], world.rest["atac"]], axis=1, merge="first")
+    joined = open_cells({"rna": both, "atac": world.rest["atac"]})
+    assert len(joined.spaces["rna"]) == 120
+
+
+def test_two_files_are_written_as_one_with_both_modalities(world, tmp_path):
+    paths = {}
+    for name, one in world.rest.items():
+        paths[name] = tmp_path / f"{name}.h5ad"
+        one.write_h5ad(paths[name])
+    calls = world.model.annotate(paths, progress=False)
+    calls.write(paths, tmp_path / "named.h5mu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        written = mudata.read_h5mu(tmp_path / "named.h5mu")
+    assert [*written.mod] == ["rna", "atac"]
+    assert written.obs["cell_type_pred"].tolist() == calls.labels.tolist()
+    assert written.obsm["X_scmoanno"].shape == calls.embedding.shape

@@ -45,9 +45,11 @@ class Place:
     @cached_property
     def columns(self) -> dict[str, np.ndarray]:
         """By modality, its columns (int)."""
-        if self.modality is not None:
-            return {self.modality: np.arange(len(self.var))}
-        return split_types(self.var)[0]
+        own = split_types(self.var)[0]
+        if self.modality is None:
+            return own
+        whole = np.arange(len(self.var))
+        return {self.modality: own.get(self.modality, whole) if len(own) > 1 else whole}
 
 
 @dataclass(frozen=True, eq=False)

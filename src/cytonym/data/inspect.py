@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from cytonym.data.ids import id_type, is_known, species
 from cytonym.data.inspection import ColumnFacts, Identifier, Inspection, ModalityFacts
 from cytonym.data.joined import open_modalities
 from cytonym.data.labels import candidates, check_labels
-from cytonym.data.read import open_contents, open_joined
+from cytonym.data.read import Reading, open_contents, open_joined
 from cytonym.errors import DataError, Problem
 from cytonym.types import FeatureSpace
 
@@ -34,8 +35,7 @@ BLOCK_CELLS = 4_096
 def inspect_cells(
     data: Any,
     *,
-    layer: str | None = None,
-    genes: str | None = None,
+    how: Reading | None = None,
     labels: str | None = None,
     spaces: Mapping[str, FeatureSpace] | None = None,
     values_needed: str | None = None,
@@ -44,7 +44,7 @@ def inspect_cells(
 
     Parameters
     ----------
-    data, layer, genes
+    data, how
         As for :func:`cytonym.data.read.open_cells`.
     labels
         The column of ``obs`` with the types, to be checked as training does.
@@ -53,10 +53,11 @@ def inspect_cells(
     values_needed
         ``"counts"`` if only raw counts will do.
     """
+    how = how or Reading()
     try:
-        several = open_modalities(data, open_contents)
+        several = open_modalities(data, open_contents, modalities=how.modalities)
         contents = [open_contents(data)] if several is None else [*several[0].values()]
-        cells = None if several is None else open_joined(several, layer, genes)
+        cells = None if several is None else open_joined(several, how)
     except DataError as error:
         return Inspection(error.subject, problems=list(error.problems))
     first = contents[0]
@@ -73,9 +74,10 @@ def inspect_cells(
     if not sound:
         return page
     for one in contents:
-        own = genes if cells is None or "rna" in next(iter(one.places.values())).columns else None
+        rna = cells is None or "rna" in next(iter(one.places.values())).columns
+        own = how if rna else replace(how, genes=None)
         try:
-            _look_at_values(page, one, layer, own, spaces, values_needed)
+            _look_at_values(page, one, own, spaces, values_needed)
         except DataError as error:
             page.problems.extend(error.problems)
     if spaces is not None and not page.coverage:
@@ -101,22 +103,21 @@ def _look_at_obs(page: Inspection, obs: pd.DataFrame, labels: str | None) -> Non
 def _look_at_values(
     page: Inspection,
     contents: Contents,
-    layer: str | None,
-    genes: str | None,
+    how: Reading,
     spaces: Mapping[str, FeatureSpace] | None,
     values_needed: str | None,
 ) -> None:
     """What the matrices hold, which one is read, and whether it fits."""
-    chosen, notes, problems = choose(contents, layer)
+    chosen, notes, problems = choose(contents, how.layer)
     page.notes.extend(notes)
     page.problems.extend(problems)
     shown = {modality: place.where for modality, (place, _) in chosen.items()}
     for where, place in contents.places.items():  # facts also of what cannot be read
         shown |= {modality: where for modality in place.columns if modality not in shown}
     for modality, where in shown.items():
-        if problem := genes_problem(contents, where, genes):
+        if problem := genes_problem(contents, where, how.genes):
             page.problems.append(problem)
-        space = feature_space(modality, contents.places[where], genes)
+        space = feature_space(modality, contents.places[where], how.genes)
         facts = _modality(contents, space, where, read=modality in chosen)
         page.modalities[modality] = facts
         page.notes.extend(_remarks(space, facts))
@@ -132,8 +133,8 @@ def _look_at_values(
                 what = f"{modality}: raw counts are needed, and {where} is {finding.kind}"
                 remedy = "give raw counts in layers['counts'], or choose a method without this need"
                 page.problems.append(Problem(what, remedy))
-    for how, size in _memory(contents, [page.modalities[m] for m in shown]).items():
-        page.memory[how] = page.memory.get(how, 0.0) + size
+    for way, size in _memory(contents, [page.modalities[m] for m in shown]).items():
+        page.memory[way] = page.memory.get(way, 0.0) + size
 
 
 def _modality(contents: Contents, space: FeatureSpace, where: str, *, read: bool) -> ModalityFacts:

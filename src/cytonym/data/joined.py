@@ -16,31 +16,44 @@ from cytonym.data.anndata_rows import open_anndata, open_group
 from cytonym.data.contents import TYPES, Contents, unique_names
 from cytonym.data.rows import MappedRows
 from cytonym.data.source import Cells, Part, damaged
-from cytonym.errors import DataError, Problem
+from cytonym.errors import DataError, Problem, suggest
 
 Opened = tuple[dict[str, Contents], pd.DataFrame | None, list[str]]
 """By modality its contents; the facts that all cells share; notes."""
 
 
-def open_modalities(data: Any, opened: Callable[[Any], Contents]) -> Opened | None:
+def open_modalities(
+    data: Any, opened: Callable[[Any], Contents], *, modalities: Mapping[str, str] | None = None
+) -> Opened | None:
     """The modalities of a MuData (a file or in memory) or of ``{"rna": ..., "atac": ...}``.
 
     None where ``data`` is something else; ``opened`` opens a single file or AnnData.
+    ``modalities`` says by what name the data call each: ``{"rna": "GEX"}``.
+
+    Raises
+    ------
+    DataError
+        No modality has a known name, two are the same, or one of ``modalities`` is not there.
     """
     if isinstance(data, Mapping):
-        return _known({str(key): opened(value) for key, value in data.items()}), None, []
+        parts = {str(key): opened(value) for key, value in data.items()}
+        return _known(parts, modalities), None, []
     mudata = sys.modules.get("mudata")
     if mudata is not None and isinstance(data, mudata.MuData):
         parts = {str(name): open_anndata(one) for name, one in data.mod.items()}
-        return _known(parts), pd.DataFrame(data.obs).copy(), _left(parts)
+        known = _known(parts, modalities)
+        return known, pd.DataFrame(data.obs).copy(), _left(parts, modalities)
     if isinstance(data, str | Path) and Path(data).suffix.lower() == ".h5mu":
         path = Path(data).expanduser()
         if path.is_file() and path.stat().st_size:
-            return _open_h5mu(path)
+            return _open_h5mu(path, modalities)
+    if modalities:
+        what = f"modalities names {', '.join(modalities.values())}, and this is no MuData"
+        raise DataError(Problem(what, "leave it out: the types of the features decide"))
     return None
 
 
-def _open_h5mu(path: Path) -> Opened:
+def _open_h5mu(path: Path, modalities: Mapping[str, str] | None) -> Opened:
     from anndata.io import read_elem
 
     try:
@@ -51,15 +64,34 @@ def _open_h5mu(path: Path) -> Opened:
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise damaged(path.name, error) from error
     parts = {name: open_group(group[name], f"{path.name}/{name}", "h5mu", path) for name in order}
-    return _known(parts), obs, _left(parts)
+    return _known(parts, modalities), obs, _left(parts, modalities)
 
 
-def _known(parts: Mapping[str, Contents]) -> dict[str, Contents]:
+def _modality(name: str, modalities: Mapping[str, str] | None) -> str | None:
+    """What a part called ``name`` is; None: nothing that has a place here."""
+    named = {theirs: ours for ours, theirs in (modalities or {}).items()}
+    if name in named:
+        return named[name]
+    found = TYPES.get(name.lower(), name.lower())
+    return found if found in TYPES.values() and found not in named.values() else None
+
+
+def _known(
+    parts: Mapping[str, Contents], modalities: Mapping[str, str] | None
+) -> dict[str, Contents]:
     """The modalities that have a place here, under their names here."""
     found: dict[str, Contents] = {}
+    have = ", ".join(parts) or "none"
+    for ours, theirs in (modalities or {}).items():
+        if ours not in TYPES.values():
+            known = ", ".join(dict.fromkeys(TYPES.values()))
+            raise DataError(Problem(f"there is no modality {ours!r} here", f"known: {known}"))
+        if theirs not in parts:
+            what = f"no modality is called {theirs!r}; there are {have}"
+            raise DataError(Problem(what, suggest(theirs, [*parts])))
     for name, contents in parts.items():
-        modality = TYPES.get(name.lower(), name.lower())
-        if modality not in TYPES.values():
+        modality = _modality(name, modalities)
+        if modality is None:
             continue
         places = {w: replace(p, modality=modality) for w, p in contents.places.items()}
         if modality in found:
@@ -67,13 +99,13 @@ def _known(parts: Mapping[str, Contents]) -> dict[str, Contents]:
             raise DataError(Problem(what, "leave one of them out"))
         found[modality] = replace(contents, places=places)
     if not found:
-        what = f"its modalities are {', '.join(parts) or 'none'}"
-        raise DataError(Problem(what, "name them rna and atac"))
+        remedy = "say which is which: modalities={'rna': NAME} (--modality rna=NAME)"
+        raise DataError(Problem(f"its modalities are {have}", remedy))
     return found
 
 
-def _left(parts: Mapping[str, Contents]) -> list[str]:
-    left = [n for n in parts if TYPES.get(n.lower(), n.lower()) not in TYPES.values()]
+def _left(parts: Mapping[str, Contents], modalities: Mapping[str, str] | None) -> list[str]:
+    left = [name for name in parts if _modality(name, modalities) is None]
     return [f"modalities that are left out: {', '.join(left)}"] if left else []
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,22 @@ FORMATS = (
 )
 
 
-def open_cells(data: Any, *, layer: str | None = None, genes: str | None = None) -> Cells:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a user says of a data set; None: found by evidence. See :func:`open_cells`."""
+
+    genes: str | None = None
+    layer: str | None = None
+    modalities: Mapping[str, str] | None = None
+
+
+def open_cells(
+    data: Any,
+    *,
+    layer: str | None = None,
+    genes: str | None = None,
+    modalities: Mapping[str, str] | None = None,
+) -> Cells:
     """Open a data set for reading; files are streamed.
 
     Counts are looked for in ``layers["counts"]``, ``raw.X`` and ``X``, judged by the numbers in
@@ -36,19 +53,26 @@ def open_cells(data: Any, *, layer: str | None = None, genes: str | None = None)
         ``"X"``, ``"raw"`` or the name of a layer: read this one and no other.
     genes
         The column of ``var`` that holds the gene names to use; default: the index.
+    modalities
+        What the parts of a MuData are called: ``{"rna": "GEX", "atac": "peaks"}``.
 
     Raises
     ------
     DataError
         With all problems: no such file, damaged, no cells, no genes, no usable numbers.
     """
-    several = open_modalities(data, open_contents)
+    return open_read(data, Reading(genes, layer, modalities))
+
+
+def open_read(data: Any, how: Reading) -> Cells:
+    """As :func:`open_cells`."""
+    several = open_modalities(data, open_contents, modalities=how.modalities)
     if several is None:
-        return _opened(open_contents(data), layer, genes)
-    return open_joined(several, layer, genes)
+        return _opened(open_contents(data), how.layer, how.genes)
+    return open_joined(several, how)
 
 
-def open_joined(several: Opened, layer: str | None, genes: str | None) -> Cells:
+def open_joined(several: Opened, how: Reading) -> Cells:
     """Choose what is read of each modality, and join them; all problems at once."""
     contents, obs, notes = several
     parts, problems = {}, []
@@ -56,8 +80,8 @@ def open_joined(several: Opened, layer: str | None, genes: str | None) -> Cells:
         try:  # a gene column belongs to the genes, a layer to the modality that has it
             parts[modality] = _opened(
                 one,
-                layer if layer in layer_names(one) or modality == "rna" else None,
-                genes if modality == "rna" else None,
+                how.layer if how.layer in layer_names(one) or modality == "rna" else None,
+                how.genes if modality == "rna" else None,
             )
         except DataError as error:
             problems += [Problem(f"{modality}: {p.what}", p.remedy) for p in error.problems]

@@ -48,7 +48,8 @@ def choose(
     candidates = method.candidates(options)
     if len(candidates) == 1:
         return candidates[0], ()
-    for modality in method.features(candidates[0]):  # a probe reads whole cells
+    modalities = [name for name in method.features(candidates[0]) if name in task.spaces]
+    for modality in modalities:  # a probe reads whole cells
         rows = rows[task.source.present(modality)[rows]]
     rows = rows[sample(task.y[rows], most=PROBED, seed=task.seed)]
     y = np.unique(task.y[rows], return_inverse=True)[1]
@@ -61,6 +62,7 @@ def choose(
             parts = [
                 _fitted(chain, task, modality, rows, seen)
                 for modality, chain in method.features(candidate).items()
+                if modality in modalities
             ]
             name = " ".join(key for key, _ in parts)
             if name not in known:  # a panel of all genes may be the panel of the most variable

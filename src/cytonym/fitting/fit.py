@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from cytonym.annotator import Annotator, Data, check_values, mean_salience
 from cytonym.data.align import align, match, misfit, space_of
 from cytonym.data.labels import Labels, read_labels
 from cytonym.data.read import open_cells
+from cytonym.data.source import Cells
 from cytonym.errors import DataError, OptionError
 from cytonym.evaluate.splits import holdout
 from cytonym.fitting.choose import choose
@@ -24,17 +26,20 @@ from cytonym.options import Settings, parse
 from cytonym.report import FitReport
 from cytonym.types import FeatureSpace
 
+log = logging.getLogger("cytonym")
+
 
 def fit(
     reference: Data,
     *,
     labels: str,
-    method: str = "sctrans",
+    method: str = "auto",
     seed: int = 0,
     options: Settings = None,
     query: Data | None = None,
     genes: str | None = None,
     layer: str | None = None,
+    modalities: Mapping[str, str] | None = None,
     validation: float = 0.1,
     state: str | Path | None = None,
     progress: bool = True,
@@ -53,15 +58,17 @@ def fit(
     labels
         The column of ``obs`` with the names; cells without one are unlabelled.
     method
-        A name of :func:`cytonym.methods`.
+        A name of :func:`cytonym.methods`; ``auto`` picks by the modalities of the reference:
+        ``sctrans`` for RNA alone, ``scmoanno`` where there is ATAC. The report says which.
     seed
         The same seed, data and machine give the same weights.
     options
         Of the method: a dict, or words ``"key=value"``; ``preset`` picks a named set.
     query
         The data that will be annotated: features that they lack are not learned.
-    genes, layer
-        The column with gene identifiers, and where the values lie; found by evidence otherwise.
+    genes, layer, modalities
+        The column with gene identifiers, where the values lie, and what the parts of a MuData
+        are called (``{"rna": "GEX"}``); found by evidence otherwise.
     validation
         Share of the labelled cells held out for the comparison; 0 skips the first fit.
     state
@@ -88,9 +95,13 @@ def fit(
         raise OptionError(f"The seed is a number from 0 to 2^32 - 1; it is {seed}.")
     if not 0 <= validation < 1:
         raise OptionError(f"validation is a share, from 0 to below 1; it is {validation}.")
-    recipe = get(method)
+    if method != "auto":
+        get(method)  # an unknown name is told before a large file is opened
+    cells = open_cells(reference, layer=layer, genes=genes, modalities=modalities)
+    recipe, notes = pick_method(method, cells.spaces)
     parsed = parse(recipe.Options, options, presets=recipe.presets)
-    task, notes = _open(recipe, reference, labels, query, genes, layer, seed)
+    task, found = _task(recipe, cells, labels, query, genes, seed)
+    notes += found
     with torch.random.fork_rng():
         held = holdout(task.y, share=validation, seed=seed)
         notes += _untested(task, held) if validation else []
@@ -153,17 +164,26 @@ def _untested(task: Task, held: np.ndarray) -> list[str]:
 # --- the data ----------------------------------------------------------------------------------
 
 
-def _open(
+def pick_method(name: str, modalities: Collection[str]) -> tuple[Method, list[str]]:
+    """The method called ``name``; ``auto`` decides by the modalities, and says so."""
+    if name != "auto":
+        return get(name), []
+    picked = "sctrans" if {*modalities} == {"rna"} else "scmoanno"
+    note = f"method auto: the reference has {' and '.join(modalities)}, so {picked}"
+    log.info(note)
+    return get(picked), [note]
+
+
+def _task(
     method: Method,
-    reference: Data,
+    cells: Cells,
     labels: str,
     query: Data | None,
     genes: str | None,
-    layer: str | None,
     seed: int,
 ) -> tuple[Task, list[str]]:
-    cells = open_cells(reference, layer=layer, genes=genes)
-    check_values(method, cells, cells.name, reference=True)
+    """The reference made ready, with what was found on the way; all problems at once."""
+    check_values(method, cells, cells.name)
     found: Labels = read_labels(cells.obs, labels, cells.name)
     wanted = method.needs.modalities
     spaces = {name: space for name, space in space_of(cells, genes=genes).items() if name in wanted}

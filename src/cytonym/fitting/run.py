@@ -62,7 +62,8 @@ def run(
     ``epochs`` by stage replace the stages' own, where an earlier fit found when to stop.
     """
     rows = np.flatnonzero(learn)
-    transforms = method.features(options)
+    wanted = method.features(options)
+    transforms = {name: wanted[name] for name in wanted if name in task.spaces}
     bound = {}
     for modality, chain in transforms.items():
         there = rows[task.source.present(modality)[rows]]

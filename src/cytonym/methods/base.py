@@ -22,7 +22,7 @@ class Needs:
     ``modalities`` says, for each one read, whether query columns are matched with the
     reference's (``"shared"``) or stay the query's own (``"own"``). ``counts`` is True where
     logged values, undone, will not do. ``labels`` is False where a fit needs none. With
-    ``optional`` a query, or a cell, may lack modalities, as long as it has one.
+    ``optional`` a data set, or a cell, may lack modalities, as long as it has one.
     """
 
     modalities: Mapping[str, Literal["shared", "own"]] = field(

@@ -26,7 +26,7 @@ from cytonym.nn.blocks import random_like
 from cytonym.nn.losses import Balance, Rebalance, balance, classification, ridge
 from cytonym.options import Options, Share
 from cytonym.prep import Components, Depth, Log1p, Open, Panel, Scale, TfIdf, Weight
-from cytonym.types import Batch, Clock, Loss, Optim, Output, Stage, Step, Transform
+from cytonym.types import Batch, Clock, Optim, Output, Stage, Step, Transform
 
 RNA, ATAC = "rna", "atac"
 OTHER = {RNA: ATAC, ATAC: RNA}
@@ -111,15 +111,18 @@ class Gate(nn.Module):
 
 
 class Enter(nn.Module):
-    """Brings a modality to the common width D."""
+    """Brings a modality to the common width D; zeros where the reference has none of it."""
 
     def __init__(self, width: int, options: ScMoAnnoOptions) -> None:
         super().__init__()
-        self.enter = nn.Identity() if width == options.dim else nn.Linear(width, options.dim)
+        self.dim = options.dim
+        self.enter = nn.Linear(width, options.dim) if width not in (0, options.dim) else None
 
     def forward(self, x: Float[Tensor, "cells features"]) -> Float[Tensor, "cells dim"]:
         """X."""
-        return self.enter(x)
+        if self.enter is not None:
+            return self.enter(x)
+        return x if x.shape[1] else x.new_zeros(len(x), self.dim)
 
 
 def split(x: Float[Tensor, "cells dim"], token: int) -> Float[Tensor, "cells tokens token"]:
@@ -334,8 +337,9 @@ class Linear(nn.Module):
 
     def __init__(self, widths: Mapping[str, int], n_types: int) -> None:
         super().__init__()
-        both = sum(widths[name] for name in OTHER)
-        sizes = {"both": both, **{name: widths[name] for name in OTHER}}
+        sizes = {name: n for name, n in widths.items() if n}
+        if len(sizes) > 1:
+            sizes["both"] = sum(sizes.values())
         self.maps = nn.ModuleDict({name: nn.Linear(n, n_types) for name, n in sizes.items()})
         for parameter in self.parameters():
             nn.init.zeros_(parameter)
@@ -344,6 +348,9 @@ class Linear(nn.Module):
         self, x: Mapping[str, Tensor], whole: Mapping[str, Tensor], there: Mapping[str, Tensor]
     ) -> Float[Tensor, "cells types"]:
         """The scores of the map for what a cell has; ``whole`` is ``x`` without weights."""
+        if "both" not in self.maps:
+            ((name, only),) = self.maps.items()
+            return only(whole[name])
         scores = self.maps["both"](torch.cat([x[name] for name in OTHER], dim=1))
         for name, other in OTHER.items():
             alone = (there[name] & ~there[other])[:, None]
@@ -357,6 +364,7 @@ class ScMoAnnoNet(nn.Module):
     def __init__(self, widths: Mapping[str, int], n_types: int, options: ScMoAnnoOptions) -> None:
         super().__init__()
         self.options = options
+        widths = {name: widths.get(name, 0) for name in OTHER}
         self.pretrain = Pretrain(widths, n_types, options)
         self.final = Final(n_types, options)
         self.linear = Linear(widths, n_types) if options.linear_path else None
@@ -376,10 +384,22 @@ def hidden(
 ) -> tuple[dict[str, Tensor], dict[str, Bool[Tensor, " cells"]]]:
     """Modality dropout: hides one modality, never both, from a share of the cells for each."""
     draw = random_like(batch.key, 1, seed=seed)[:, 0]
-    both = batch.present[RNA] & batch.present[ATAC]
+    x, there = given(batch)
+    both = there[RNA] & there[ATAC]
     gone = {RNA: both & (draw < share), ATAC: both & (draw >= 1 - share)}
-    there = {name: batch.present[name] & ~gone[name] for name in OTHER}
-    return masked(batch.x, there), there
+    there = {name: there[name] & ~gone[name] for name in OTHER}
+    return masked(x, there), there
+
+
+def given(batch: Batch) -> tuple[dict[str, Tensor], dict[str, Bool[Tensor, " cells"]]]:
+    """Components, 0 where a cell lacks the modality, and which are there.
+
+    A modality that the reference lacks has no components.
+    """
+    x = {name: batch.x.get(name, torch.zeros(len(batch), 0)).to(batch.y.device) for name in OTHER}
+    none = torch.zeros_like(batch.y, dtype=torch.bool)
+    there = {name: batch.present.get(name, none) for name in OTHER}
+    return masked(x, there), there
 
 
 def masked(x: Mapping[str, Tensor], there: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -400,10 +420,11 @@ def pretrain_loss(
             {name: clock.gather(there[name].float()) > 0 for name in OTHER},
         )
         if net.pretrain.bank is not None and clock.epoch == 0:
-            whole = net.whole(masked(batch.x, batch.present))
+            whole, here = given(batch)
+            whole = net.whole(whole)
             offered = Cells(
                 {name: clock.gather(whole[name]) for name in OTHER},
-                {name: clock.gather(batch.present[name].float()) > 0 for name in OTHER},
+                {name: clock.gather(here[name].float()) > 0 for name in OTHER},
             )
             net.pretrain.bank.offer(clock.gather(batch.key), clock.gather(batch.y), offered, sizes)
     scores = net.pretrain(x, there, among)
@@ -425,26 +446,25 @@ def final_loss(net: nn.Module, batch: Batch, clock: Clock, *, even: Balance) -> 
     return {"total": classification(net.final(fused, there)[1], batch.y, balance=even)}
 
 
-def linear_loss(name: str, n_cells: int, even: Balance) -> Loss:
-    """Cross-entropy of one map of the linear path, with the penalty of logistic regression."""
-
-    def loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
-        assert isinstance(net, ScMoAnnoNet)
-        assert net.linear is not None
-        there = batch.present
-        kept = there[RNA] | there[ATAC] if name == "both" else there[name]
-        x = masked(batch.x, there)
-        own = net.linear.maps[name]
+def linear_loss(
+    net: nn.Module, batch: Batch, clock: Clock, *, n_cells: int, even: Balance
+) -> dict[str, Tensor]:
+    """Cross-entropies of the linear maps, each with the penalty of logistic regression."""
+    assert isinstance(net, ScMoAnnoNet)
+    assert net.linear is not None
+    x, there = given(batch)
+    whole = net.whole(x)
+    parts, shrink = {}, torch.zeros((), device=batch.y.device)
+    for name, own in net.linear.maps.items():
         assert isinstance(own, nn.Linear)
         if name == "both":  # the weight of ATAC decides how freely this map may use it
-            wanted = torch.cat([x[one] for one in OTHER], dim=1)
+            wanted, kept = torch.cat([x[one] for one in OTHER], dim=1), there[RNA] | there[ATAC]
         else:
-            wanted = net.whole(x)[name]
-        fit = classification(own(wanted), torch.where(kept, batch.y, -1), balance=even)
-        shrink = ridge(own.weight, net.options.penalty, n_cells)
-        return {"total": fit + shrink, f"linear_{name}": fit.detach()}
-
-    return loss
+            wanted, kept = whole[name], there[name]
+        y = torch.where(kept, batch.y, -1)
+        parts[f"linear_{name}"] = classification(own(wanted), y, balance=even)
+        shrink = shrink + ridge(own.weight, net.options.penalty, n_cells)
+    return {"total": torch.stack([*parts.values()]).sum() + shrink, **parts}
 
 
 # --- the record --------------------------------------------------------------------------------
@@ -515,19 +535,17 @@ class ScMoAnno(Method[ScMoAnnoOptions]):
         )
         if not options.linear_path:
             return (first, second)
-        solve = [
-            Step(
-                linear_loss(name, n_cells, even), part(f"linear.maps.{name}"), Optim(solver="lbfgs")
-            )
-            for name in ("both", RNA, ATAC)
-        ]
-        return (solved("linear", solve, n_cells), first, second)
+        solve = Step(
+            partial(linear_loss, n_cells=n_cells, even=even),
+            part("linear"),
+            Optim(solver="lbfgs", iterations=60),
+        )
+        return (solved("linear", (solve,), n_cells), first, second)
 
     def predict(self, net: nn.Module, batch: Batch) -> Output:
         """From both modalities, or from the branch of the one that is there."""
         assert isinstance(net, ScMoAnnoNet)
-        there = batch.present
-        x = masked(batch.x, there)
+        x, there = given(batch)
         whole = net.whole(x)
         h, scores = net.final(net.pretrain.fused(whole, there), there)
         if net.linear is not None:
