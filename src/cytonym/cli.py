@@ -180,10 +180,7 @@ def annotate(
     query: Annotated[Path, typer.Argument(metavar="QUERY", help="Cells to name.")],
     model: Annotated[Path, typer.Option(help="Model folder from cytonym fit.")],
     out: Annotated[
-        Path,
-        typer.Option(
-            metavar="OUT.h5ad", help="The same cells, with names; .h5mu for several modalities."
-        ),
+        Path, typer.Option(metavar="OUT", help="The same cells with names: .h5ad or .h5mu.")
     ],
     key: Key = "cell_type_pred",
     atac: Atac = None,
@@ -234,9 +231,12 @@ def evaluate(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Annotated cells.")],
     truth: Annotated[str, typer.Option(metavar="COLUMN", help="Column of obs: known labels.")],
     key: Key = "cell_type_pred",
+    embedding: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Cluster obsm[NAME] too, such as X_scmoanno.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Score predicted labels against known ones."""
+    """Score predicted labels against known ones, and an embedding by its clusters."""
     from cytonym.data.labels import check_labels
     from cytonym.data.read import open_contents
     from cytonym.evaluate import scores
@@ -269,7 +269,20 @@ def evaluate(
         for found in (labels, predicted)
     )
     found = scores(known, said, known=_known_labels(file, key))
-    print(json_text(found.to_dict()) if as_json else found)
+    clusters = None
+    if embedding is not None:
+        from cytonym.data.read import read_obsm
+        from cytonym.evaluate import cluster_scores
+
+        clusters = cluster_scores(read_obsm(file, embedding), known, predicted=said)
+    if as_json:
+        record = {} if clusters is None else {"clusters": clusters.to_dict(orient="index")}
+        print(json_text(found.to_dict() | record))
+        return
+    print(found)
+    if clusters is not None:
+        print(f"\nClusters of {embedding} against {truth}")
+        print(clusters.to_string(float_format=lambda value: f"{value:.3f}"))
 
 
 @app.command()

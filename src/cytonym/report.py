@@ -18,6 +18,10 @@ class FitReport:
     held_out
         One record a method (this one, ``linear``, ``knn``): accuracy, balanced_accuracy,
         macro_f1 on the same held-out part of the reference; empty where nothing was held out.
+    per_type
+        One record a type: ``type``, its cells in the reference (``n_reference``) and among those
+        held out (``n_held_out``), this method's ``recall`` and ``f1`` on the latter (None where
+        none was held out), and whether the type is ``rare`` in the reference.
     n_reference, n_held_out
         Labelled cells of the reference, and how many of them were held out for the table.
     chosen
@@ -31,6 +35,7 @@ class FitReport:
     """
 
     held_out: tuple[Mapping[str, Any], ...] = ()
+    per_type: tuple[Mapping[str, Any], ...] = ()
     n_reference: int = 0
     n_held_out: int = 0
     chosen: tuple[Mapping[str, Any], ...] = ()
@@ -54,6 +59,12 @@ class FitReport:
             lines.append(self.table.to_string(float_format=lambda value: f"{value:.3f}"))
         else:
             lines[0] = f"Fitted on {self.n_reference:,} labelled cells in {self.seconds:.0f} s."
+        rare = [one for one in self.per_type if one["rare"]]
+        if rare:
+            lines.append("Rare types, on the held-out cells:")
+            columns = ["type", "n_reference", "n_held_out", "recall", "f1"]
+            table = pd.DataFrame(rare)[columns].set_index("type")
+            lines.append(table.to_string(float_format=lambda value: f"{value:.3f}", na_rep="-"))
         lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines)
 

@@ -279,7 +279,7 @@ def _is_modern(path: Path) -> bool:
 
 
 def _joined(parts: Mapping[str, str | Path | ad.AnnData]) -> MuData:
-    """A MuData of several files or objects."""
+    """A MuData of several files or objects, with the facts of their cells."""
     import mudata
 
     held = {
@@ -288,7 +288,9 @@ def _joined(parts: Mapping[str, str | Path | ad.AnnData]) -> MuData:
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return mudata.MuData(held)
+        whole = mudata.MuData(held)
+    whole.obs = open_cells(parts).obs.reindex(whole.obs_names)
+    return whole
 
 
 def _in_memory(path: Path) -> ad.AnnData:

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 import cytonym
 from cytonym.cli import app
-from cytonym.data.simulate import simulate
+from cytonym.data.simulate import simulate, simulate_multiome
 from cytonym.errors import CytonymError
 
 COMMAND = Path(sys.executable).parent / "cytonym"
@@ -323,3 +323,80 @@ def test_a_folder_with_some_other_manifest_is_no_model(world, tmp_path):
     with pytest.raises(CytonymError, match="no model"):
         cytonym.load(world.model).save(site)
     assert [file.name for file in site.iterdir()] == ["manifest.json"]
+
+
+# --- RNA and ATAC -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory) -> SimpleNamespace:
+    """150 cells with both modalities in two files, 60 more to name; a model fitted on them."""
+    folder = tmp_path_factory.mktemp("pair")
+    parts = simulate_multiome(210, 90, 3, seed=0, n_peaks=150)
+    for name, one in parts.items():
+        one[:150].copy().write_h5ad(folder / f"{name}.h5ad")
+        one[150:].copy().write_h5ad(folder / f"{name}_query.h5ad")
+    tiny = (
+        "dim=16 token=8 heads=2 hidden=16 pretrain_epochs=3 epochs=3 atac_weight=0.3 batch_size=48"
+    )
+    settings = [word for pair in tiny.split() for word in ("--set", pair)]
+    fitted = run(
+        "fit", folder / "rna.h5ad", "--atac", folder / "atac.h5ad", "--labels", "cell_type",
+        "--out", folder / "m.cytonym", "--quiet", *settings,
+    )  # fmt: skip
+    return SimpleNamespace(folder=folder, model=folder / "m.cytonym", fitted=fitted, parts=parts)
+
+
+def test_two_files_are_fitted_together_and_the_choice_of_the_method_is_printed(pair):
+    assert "method auto: the reference has rna and atac, so scmoanno" in pair.fitted.stdout
+    assert "Saved" in pair.fitted.stdout
+    assert "scmoanno, 3 types" in pair.fitted.stdout
+    assert "Rare types, on the held-out cells:" in pair.fitted.stdout
+
+
+def test_two_files_are_named_and_written_as_one_h5mu(pair, tmp_path):
+    query = pair.folder / "rna_query.h5ad"
+    words = ("annotate", query, "--atac", pair.folder / "atac_query.h5ad", "--model", pair.model)
+    run(*words, "--out", tmp_path / "named.h5mu", "--quiet")
+    cells = cytonym.read(tmp_path / "named.h5mu")
+    assert [*cells.spaces] == ["rna", "atac"]
+    assert "cell_type_pred" in cells.obs
+    scored = ("evaluate", tmp_path / "named.h5mu", "--truth", "cell_type", "--embedding")
+    page = call(*scored, "X_scmoanno")
+    assert "Clusters of X_scmoanno against cell_type" in page
+    for word in ("kmeans", "leiden", "predicted", "nmi", "ari", "purity"):
+        assert word in page
+    record = strict(call(*scored, "X_scmoanno", "--json"))
+    assert record["clusters"]["kmeans"]["clusters"] == 3
+    with pytest.raises(CytonymError, match=r"no obsm\['X_scmoano'\]"):
+        call(*scored, "X_scmoano")
+    wrong = run(*words, "--out", tmp_path / "named.h5ad", code=2)
+    assert "does not end in .h5mu" in wrong.stderr
+
+
+def test_inspect_shows_the_pairs_and_a_modality_that_names_nothing_is_refused(pair):
+    rna, atac = pair.folder / "rna.h5ad", pair.folder / "atac.h5ad"
+    assert "pairs  150 cells with both" in call("inspect", rna, "--atac", atac)
+    with pytest.raises(CytonymError, match="--modality rna names nothing"):
+        call("inspect", rna, "--modality", "rna")
+
+
+def test_fragments_are_counted_on_the_peaks_of_a_model_and_named(pair, tmp_path):
+    atac = pair.parts["atac"][150:]
+    lines = [
+        f"{v.chr}\t{v.start + 10}\t{v.start + 20}\t{cell}\t1\n"
+        for cell, row in zip(atac.obs_names, atac.X.toarray(), strict=True)
+        for v in atac.var[row > 0].itertuples()
+    ]
+    (tmp_path / "fragments.tsv").write_text("".join(lines))
+    said = run(
+        "count", tmp_path / "fragments.tsv", "--peaks", pair.model, "--out", tmp_path / "c.h5ad",
+        "--min-fragments", "5",
+    )  # fmt: skip
+    assert f"Wrote {tmp_path / 'c.h5ad'}: 60 cells × 150 peaks" in said.stdout
+    counted = ad.read_h5ad(tmp_path / "c.h5ad")[atac.obs_names]
+    np.testing.assert_array_equal(counted.X.toarray(), 2 * atac.X.toarray())  # both ends
+    run("annotate", tmp_path / "c.h5ad", "--model", pair.model, "--out", tmp_path / "n.h5ad")
+    named = ad.read_h5ad(tmp_path / "n.h5ad")
+    direct = cytonym.load(pair.model).annotate({"atac": atac.copy()}, progress=False)
+    assert named.obs["cell_type_pred"].loc[atac.obs_names].tolist() == direct.labels.tolist()

@@ -2,14 +2,17 @@
 
 import json
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 
+import cytonym
 from cytonym.data.align import space_of
 from cytonym.data.inspect import inspect_cells
-from cytonym.data.read import open_cells
+from cytonym.data.intervals import chromosome_sizes
+from cytonym.data.read import Reading, open_cells
 from cytonym.data.simulate import simulate
 
 from .conftest import log_normalised, write_tenx_h5
@@ -59,7 +62,7 @@ def test_all_problems_are_found_at_once(cells):
     reference.var_names = [f"GENE{chr(65 + i % 26)}{i}" for i in range(300)]
     reference.var["gene_ids"] = [f"ENSG{i:011d}" for i in range(300)]
     spaces = space_of(open_cells(reference))
-    page = inspect_cells(cells, labels="cell_type", spaces=spaces, genes="symbol")
+    page = inspect_cells(cells, labels="cell_type", spaces=spaces, how=Reading(genes="symbol"))
     assert not page.usable
     text = "\n".join(str(problem) for problem in page.problems)
     for part in ("negative values", "type 'rare' has one cell", "'symbol'", "only 0 of the"):
@@ -131,3 +134,49 @@ def test_every_real_file_is_usable_but_for_types_with_one_cell(data_dir):
         json.dumps(page.to_dict())
         if path.parent.name == "rna" and "nogenes" not in path.name:
             assert page.modalities["rna"].species == "human"
+
+
+# --- two modalities, peaks ---------------------------------------------------------------------
+
+
+def test_a_pair_of_modalities_is_checked_by_cells_and_by_depth():
+    rng = np.random.default_rng(0)
+    depth = rng.lognormal(0, 1, (300, 1))
+    rna = ad.AnnData(csr_matrix(rng.poisson(2 * depth, (300, 60)).astype(np.float32)))
+    rna.var_names = [f"CD{i}" for i in range(60)]
+    atac = ad.AnnData(csr_matrix((rng.random((300, 80)) < 0.2 * depth).astype(np.float32)))
+    atac.var_names = [f"chr1:{1000 * i}-{1000 * i + 500}" for i in range(80)]
+    page = cytonym.inspect({"rna": rna[:280].copy(), "atac": atac[10:].copy()})
+    assert page.pairing.shared == 270
+    assert page.pairing.alone == {"rna": 10, "atac": 20}
+    assert page.pairing.correlation > 0.7
+    assert not any("unrelated" in note for note in page.notes)
+    assert "270 cells with both, 10 with rna alone, 20 with atac alone" in str(page)
+    mixed = atac[rng.permutation(300)].copy()
+    mixed.obs_names = atac.obs_names
+    page = cytonym.inspect({"rna": rna, "atac": mixed})
+    assert any("unrelated (correlation" in note for note in page.notes)
+    assert page.to_dict()["pairing"]["shared"] == 300
+
+
+def test_peaks_are_described_by_spelling_width_genome_and_whether_they_are_counts():
+    x = csr_matrix(np.eye(5, dtype=np.float32))
+    names = [f"9-{140_900_000 + i}-{140_900_500 + i}" for i in range(5)]
+    cells = ad.AnnData(x, var=pd.DataFrame(index=names))
+    facts = cytonym.inspect(cells).modalities["atac"].peaks
+    assert (facts.written, facts.width, facts.binary) == ("1-100-600", 500, True)
+    assert facts.builds == ["hg19"]
+    assert "hg38's chr9 ends at 138,394,717" in facts.evidence
+    cells.X = x * 2
+    assert not cytonym.inspect(cells).modalities["atac"].peaks.binary
+    assert "genome hg19" in str(cytonym.inspect(cells))
+
+
+def test_without_bioframe_the_genome_is_not_looked_for_and_the_page_says_so(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "bioframe", None)
+    chromosome_sizes.cache_clear()
+    cells = ad.AnnData(np.eye(3, dtype=np.float32))
+    cells.var_names = [f"chr1:{i}00-{i}50" for i in range(1, 4)]
+    page = cytonym.inspect(cells)
+    assert page.usable
+    assert page.modalities["atac"].peaks.evidence == "not looked for: pip install 'cytonym[atac]'"

@@ -105,3 +105,18 @@ def test_nothing_known_or_unequal_lengths_are_told_with_numbers():
         scores([None, None], ["a", "a"])
     with pytest.raises(DataError, match="3 known labels but 2 predicted"):
         scores(["a", "a", "b"], ["a", "a"])
+
+
+def test_types_with_few_cells_are_summed_up_apart():
+    truth = ["a"] * 6000 + ["b"] * 55 + ["c"] * 4
+    said = ["a"] * 6000 + ["b"] * 33 + ["a"] * 22 + ["c"] * 4
+    found = scores(truth, said)
+    assert found.rare.index.tolist() == ["b", "c"]  # below 1 % (60.59 cells), below 50 cells
+    told = found.to_dict()["rare_types"]
+    assert (told["types"], told["n"]) == (["b", "c"], 59)
+    assert told["recall"] == pytest.approx((0.6 + 1) / 2)
+    assert told["f1"] == pytest.approx((0.75 + 1) / 2)
+    assert "Rare types (fewer than 50 cells, or 1%): 2 of 3, 59 cells, mean recall 0.800" in str(
+        found
+    )
+    assert scores(["a"] * 99, ["a"] * 99).to_dict()["rare_types"]["recall"] is None

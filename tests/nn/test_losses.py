@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import log_loss
+from sklearn.utils.class_weight import compute_class_weight
 from torch.distributions import Categorical, kl_divergence
 from torch.nn.functional import cross_entropy
 
 from cytonym.nn.losses import (
+    balance,
     classification,
     classification_bce,
     contrast_eq8,
@@ -119,3 +121,24 @@ def test_losses_of_bfloat16_scores_are_computed_in_float32():
     exact = [classification_bce(SCORES, Y), distillation(SCORES, SCORES.flip(0))]
     found = [classification_bce(rough, Y), distillation(rough, rough.flip(0))]
     np.testing.assert_allclose([f.item() for f in found], [e.item() for e in exact], rtol=1e-2)
+
+
+def test_weights_are_those_of_sklearn_and_logits_shift_by_the_log_of_the_shares():
+    sizes = [6, 3, 1]
+    y = np.repeat([0, 1, 2], sizes)
+    theirs = compute_class_weight("balanced", classes=np.arange(3), y=y)
+    np.testing.assert_allclose(balance(sizes, "weights").weight, theirs, rtol=1e-6)
+    ours = classification(SCORES, Y, balance=balance(sizes, "weights"))
+    each = cross_entropy(SCORES, Y, reduction="none")
+    wanted = (each * torch.tensor(theirs)[Y]).mean().float()
+    torch.testing.assert_close(ours, wanted)
+    shares = torch.tensor([0.6, 0.3, 0.1])
+    ours = classification(SCORES, Y, balance=balance(sizes, "logits"))
+    torch.testing.assert_close(ours, cross_entropy(SCORES + shares.log(), Y))
+    plain = classification(SCORES, Y)
+    torch.testing.assert_close(classification(SCORES, Y, balance=balance(sizes, "none")), plain)
+
+
+def test_a_type_without_cells_has_a_finite_weight_and_offset():
+    assert torch.isfinite(balance([5, 0], "weights").weight).all()
+    assert torch.isfinite(balance([5, 0], "logits").offset).all()

@@ -9,15 +9,27 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_matrix
+from scipy.stats import spearmanr
 
 from cytonym.data.align import identifiers, match, misfit
 from cytonym.data.choose import choose, feature_space, genes_problem, structure
 from cytonym.data.contents import Contents
 from cytonym.data.ids import id_type, is_known, species
-from cytonym.data.inspection import ColumnFacts, Identifier, Inspection, ModalityFacts
+from cytonym.data.inspection import (
+    ColumnFacts,
+    Identifier,
+    Inspection,
+    ModalityFacts,
+    Pairing,
+    PeakFacts,
+)
+from cytonym.data.intervals import build_of, intervals, style
 from cytonym.data.joined import open_modalities
+from cytonym.data.judge import SAMPLE_ROWS
 from cytonym.data.labels import candidates, check_labels
-from cytonym.data.read import Reading, open_contents, open_joined
+from cytonym.data.read import Reading, open_contents, open_joined, open_read
+from cytonym.data.source import Cells
 from cytonym.errors import DataError, Problem
 from cytonym.types import FeatureSpace
 
@@ -80,6 +92,8 @@ def inspect_cells(
             _look_at_values(page, one, own, spaces, values_needed)
         except DataError as error:
             page.problems.extend(error.problems)
+    if page.usable and len(page.modalities) > 1:
+        page = replace(page, pairing=_pairing(page, cells or open_read(data, how)))
     if spaces is not None and not page.coverage:
         what = f"it has {', '.join(page.modalities)}, the reference has {', '.join(spaces)}"
         page.problems.append(Problem(what, "give data with a modality of the reference"))
@@ -137,6 +151,44 @@ def _look_at_values(
         page.memory[way] = page.memory.get(way, 0.0) + size
 
 
+def _pairing(page: Inspection, cells: Cells) -> Pairing:
+    """Cells with both modalities, and whether their depths go together; notes what is odd."""
+    there = {name: cells.present(name) for name in cells.spaces}
+    both = np.logical_and.reduce([*there.values()])
+    rows = np.flatnonzero(both)
+    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE_ROWS)).astype(int)]
+    depths = [np.asarray(cells.read(name, rows).sum(axis=1)).ravel() for name in there]
+    spread = all(len(np.unique(depth)) > 1 for depth in depths)
+    related: Any = spearmanr(depths[0], depths[1]) if spread else None
+    correlation = 0.0 if related is None else float(related.statistic)
+    alone = {name: int((have & ~both).sum()) for name, have in there.items()}
+    if len(rows) >= 100 and correlation < 0.1:
+        page.notes.append(
+            f"the depths of {' and '.join(there)} are unrelated (correlation {correlation:.2f} "
+            f"over {len(rows):,} cells): check that a name is the same cell in both"
+        )
+    return Pairing(int(both.sum()), alone, round(correlation, 4), len(rows))
+
+
+def _peaks(space: FeatureSpace, block: csr_matrix) -> PeakFacts | None:
+    """Where the peaks lie; None for other features and peaks without coordinates."""
+    table = intervals(space) if space.modality == "atac" else None
+    if table is None:
+        return None
+    try:
+        build = build_of(table, space.columns.get("genome"))
+        builds, evidence = [*build.possible], build.why()
+    except DataError as error:  # bioframe is not installed
+        builds, evidence = [], f"not looked for: {error.problems[0].remedy}"
+    return PeakFacts(
+        written=style(space),
+        width=float((table["end"] - table["start"]).median()),
+        builds=builds,
+        evidence=evidence,
+        binary=bool(block.nnz == 0 or block.data.max() <= 1),
+    )
+
+
 def _modality(contents: Contents, space: FeatureSpace, where: str, *, read: bool) -> ModalityFacts:
     """Facts from the sample of one place, and the findings of all places."""
     modality = space.modality
@@ -159,6 +211,7 @@ def _modality(contents: Contents, space: FeatureSpace, where: str, *, read: bool
         identifiers=known,
         species=guess[0],
         species_evidence=guess[1],
+        peaks=_peaks(space, block),
     )
 
 

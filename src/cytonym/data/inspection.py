@@ -20,12 +20,51 @@ class Identifier:
 
 
 @dataclass(frozen=True, slots=True)
+class PeakFacts:
+    """How peaks are written, and where they can lie.
+
+    ``written`` is like ``"chr1:100-600"``; ``width`` the median in bp; ``builds`` the genome
+    builds that they fit, with the ``evidence`` against others; ``binary`` is True where no
+    sampled value is above 1.
+    """
+
+    written: str
+    width: float
+    builds: list[str]
+    evidence: str
+    binary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """How well two modalities belong together.
+
+    ``shared`` cells have both, ``alone`` says by modality how many have only it. Depths (sums of
+    a cell) go together in cells that were measured in both: ``correlation`` is Spearman's, over
+    ``sampled`` shared cells.
+    """
+
+    shared: int
+    alone: dict[str, int]
+    correlation: float
+    sampled: int
+
+    def __str__(self) -> str:
+        rest = "".join(f", {n:,} with {name} alone" for name, n in self.alone.items() if n)
+        return (
+            f"{self.shared:,} cells with both{rest}; correlation of their depths "
+            f"{self.correlation:.2f} ({self.sampled:,} cells)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ModalityFacts:
     """What a data set holds of one modality.
 
     ``findings`` has every place; ``used`` is the one that would be read (None: none can).
     ``density`` is the share of values that are not zero; ``per_cell`` the median sum of a cell
-    in the unit of the place; ``empty_cells`` the sampled cells without any value.
+    in the unit of the place; ``empty_cells`` the sampled cells without any value; ``peaks`` is
+    there for peaks with coordinates.
     """
 
     features: int
@@ -37,6 +76,7 @@ class ModalityFacts:
     identifiers: dict[str, Identifier]
     species: str
     species_evidence: str
+    peaks: PeakFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +106,7 @@ class Inspection:
     batches: dict[str, ColumnFacts] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
     coverage: dict[str, Coverage] = field(default_factory=dict)
+    pairing: Pairing | None = None
     notes: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
@@ -103,7 +144,15 @@ class Inspection:
                 repeats = f", {known.repeats:,} repeats" if known.repeats else ""
                 examples = ", ".join(known.examples)
                 lines.append(f"  ids   {name}: {known.type}{repeats} ({examples})")
-            lines.append(f"  from  {facts.species} ({facts.species_evidence})")
+            if facts.peaks is None:
+                lines.append(f"  from  {facts.species} ({facts.species_evidence})")
+                continue
+            held = "open or not (no value above 1)" if facts.peaks.binary else "counts"
+            lines.append(
+                f"  peaks like {facts.peaks.written}, median {facts.peaks.width:,.0f} bp, {held}"
+            )
+            builds = " or ".join(facts.peaks.builds) or "no known build"
+            lines.append(f"  genome {builds} ({facts.peaks.evidence})")
         lines.append("")
         for title, columns in (("types?", self.labels), ("batch?", self.batches)):
             for name, facts in columns.items():
@@ -115,6 +164,8 @@ class Inspection:
                 )
                 lines.append(f"  {title} {name}: {len(facts.sizes)} values{missing}")
                 lines.append(f"         {', '.join(first)}")
+        if self.pairing is not None:
+            lines.append(f"  pairs  {self.pairing}")
         if self.memory:
             sizes = ", ".join(f"{size:.2g} GB {how}" for how, size in self.memory.items())
             lines.append(f"  memory {sizes}")

@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
+import zarr
 from anndata import AnnData
+from anndata.io import read_elem
+from scipy.sparse import issparse
 
 from cytonym.data.anndata_rows import open_anndata, open_anndata_file
 from cytonym.data.choose import choose, feature_space, genes_problem, layer_names, structure
@@ -62,6 +66,27 @@ def open_cells(
         With all problems: no such file, damaged, no cells, no genes, no usable numbers.
     """
     return open_read(data, Reading(genes, layer, modalities))
+
+
+def read_obsm(path: str | Path, name: str) -> np.ndarray:
+    """``obsm[name]`` ``(cells, dim)`` of an ``.h5ad``, ``.h5mu`` or Zarr store, nothing else.
+
+    Raises
+    ------
+    DataError
+        No such file or name, or not a matrix of numbers.
+    """
+    path = Path(path).expanduser()
+    try:
+        root: Any = zarr.open_group(path, mode="r") if path.is_dir() else h5py.File(path, "r")
+    except (OSError, ValueError) as error:
+        raise damaged(path.name, error) from error
+    there = sorted(root["obsm"]) if "obsm" in root else []
+    if name not in there:
+        remedy = suggest(name, there) if there else "obsm is empty: annotate the cells first"
+        raise DataError(Problem(f"there is no obsm[{name!r}]", remedy), subject=path.name)
+    values: Any = read_elem(root["obsm"][name])
+    return np.asarray(values.toarray() if issparse(values) else values, dtype=np.float32)
 
 
 def open_read(data: Any, how: Reading) -> Cells:

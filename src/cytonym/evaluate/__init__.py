@@ -1,5 +1,6 @@
 """How good the names are: scores against known labels."""
 
+from cytonym.evaluate.clusters import cluster_scores
 from cytonym.evaluate.metrics import Scores, scores
 
-__all__ = ["Scores", "scores"]
+__all__ = ["Scores", "cluster_scores", "scores"]

@@ -15,6 +15,9 @@ from cytonym.errors import DataError, Problem
 NOT_PREDICTED = "(not predicted)"
 """The name that a cell without a prediction gets; it is an error whatever the truth."""
 
+RARE_CELLS, RARE_SHARE = 50, 0.01
+"""A type is rare with fewer cells, or a smaller share of all cells."""
+
 FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "kappa")
 
 
@@ -61,6 +64,11 @@ class Scores:
     unknown_types: tuple[str, ...] = ()
     shared: Scores | None = None
 
+    @property
+    def rare(self) -> pd.DataFrame:
+        """The rows of ``per_type`` with few cells: fewer than 50, or than 1 % of all."""
+        return self.per_type.iloc[np.flatnonzero(rare_types(np.asarray(self.per_type["n"])))]
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON values; what is not defined is None."""
         figures: dict[str, Any] = {name: _or_none(getattr(self, name)) for name in FIGURES}
@@ -74,6 +82,12 @@ class Scores:
             "n_without_truth": self.n_without_truth,
             **figures,
             "per_type": per_type,
+            "rare_types": {
+                "types": [str(name) for name in self.rare.index],
+                "n": int(self.rare["n"].sum()),
+                "recall": _or_none(float(self.rare["recall"].mean())),
+                "f1": _or_none(float(self.rare["f1"].mean())),
+            },
             "confusion": {
                 "truth": self.confusion.index.tolist(),
                 "predicted": self.confusion.columns.tolist(),
@@ -103,12 +117,25 @@ class Scores:
         if self.unknown_types:
             names = ", ".join(self.unknown_types)
             lines += ["", f"Cannot be predicted, so always wrong: {names}"]
+        if len(self.rare):
+            recall, f1 = (float(self.rare[name].mean()) for name in ("recall", "f1"))
+            lines += [
+                "",
+                f"Rare types (fewer than {RARE_CELLS} cells, or {RARE_SHARE:.0%}): "
+                f"{len(self.rare)} of {len(self.per_type)}, {int(self.rare['n'].sum()):,} cells, "
+                f"mean recall {recall:.3f}, mean F1 {f1:.3f}",
+            ]
         width = max(len(str(name)) for name in [*self.per_type.index, "type"])
         lines += ["", f"{'type':<{width}}  {'n':>8}  precision  recall     f1"]
         for name, row in self.per_type.iterrows():
             numbers = f"{row['precision']:9.3f}  {row['recall']:6.3f}  {row['f1']:5.3f}"
             lines.append(f"{name!s:<{width}}  {int(row['n']):>8,}  {numbers}")
         return "\n".join(lines)
+
+
+def rare_types(sizes: np.ndarray) -> np.ndarray:
+    """``(types,)`` bool: which of the types with so many cells are rare."""
+    return (sizes < RARE_CELLS) | (sizes < RARE_SHARE * sizes.sum())
 
 
 def scores(truth: Any, predicted: Any, *, known: Iterable[Any] | None = None) -> Scores:

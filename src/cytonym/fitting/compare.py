@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 
 from cytonym.data.loader import SourceBlocks
-from cytonym.evaluate.metrics import scores
+from cytonym.evaluate.metrics import rare_types, scores
 from cytonym.evaluate.splits import sample
 from cytonym.fitting.run import Fitted, Task, predict, run
 from cytonym.methods import Method, get
@@ -21,12 +22,21 @@ COMPARED = 20_000
 
 def compare(
     method: Method, trial: Fitted, task: Task, held: np.ndarray, progress: bool
-) -> tuple[dict[str, Any], ...]:
-    """A row each for this method, ``linear`` and kNN, learned from the cells not held out."""
+) -> tuple[tuple[dict[str, Any], ...], tuple[dict[str, Any], ...]]:
+    """Compare this method with others on the held-out cells, and look at each type.
+
+    Returns
+    -------
+    tuple
+        A row each for this method, ``linear`` and kNN, learned from the cells not held out; a row
+        a type for this method.
+    """
     truth = task.y[held]
-    rows = [_row(method.name, truth, predict(method, trial.net, trial.feed.of(np.where(held)[0])))]
+    own = predict(method, trial.net, trial.feed.of(np.flatnonzero(held)))
+    rows = [_row(method.name, truth, own)]
+    per_type = tuple(_by_type(task, truth, own))
     if "rna" not in task.spaces:
-        return tuple(rows)
+        return tuple(rows), per_type
     if method.name != "linear":
         linear = get("linear")
         options = linear.Options()
@@ -34,7 +44,24 @@ def compare(
         named = predict(linear, fitted.net, fitted.feed.of(np.flatnonzero(held)))
         rows.append(_row("linear", truth, named))
     rows.append(_row("knn", truth, _nearest(task, held)))
-    return tuple(rows)
+    return tuple(rows), per_type
+
+
+def _by_type(task: Task, truth: np.ndarray, named: np.ndarray) -> Iterator[dict[str, Any]]:
+    """Sizes, recall and F1 of every type, the largest first."""
+    found = scores(truth, named).per_type
+    sizes = np.bincount(task.y[task.y >= 0], minlength=len(task.names))
+    rare = rare_types(sizes)
+    for code in np.argsort(-sizes, kind="stable"):
+        row = found.loc[str(code)] if str(code) in found.index else None
+        yield {
+            "type": str(task.names[code]),
+            "n_reference": int(sizes[code]),
+            "n_held_out": 0 if row is None else int(row["n"]),
+            "recall": None if row is None else round(float(row["recall"]), 4),
+            "f1": None if row is None else round(float(row["f1"]), 4),
+            "rare": bool(rare[code]),
+        }
 
 
 def _nearest(task: Task, held: np.ndarray) -> np.ndarray:

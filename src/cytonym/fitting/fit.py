@@ -108,6 +108,7 @@ def fit(
         parsed, chosen = choose(recipe, parsed, task, np.flatnonzero(~held), progress)
         folder = Path(state) if state is not None else None
         table: tuple[dict[str, Any], ...] = ()
+        per_type: tuple[dict[str, Any], ...] = ()
         history: list[dict[str, Any]] = []
         trial, epochs = None, None
         if held.any():
@@ -115,7 +116,7 @@ def fit(
                 recipe, parsed, task, ~held, "trial", held=held, folder=folder, progress=progress
             )
             if not trial.history.interrupted:
-                table = compare(recipe, trial, task, held, progress)
+                table, per_type = compare(recipe, trial, task, held, progress)
                 notes += verdict(table)
             history, epochs = trial.history.records, trial.history.best_epochs
         if trial is not None and trial.history.interrupted:
@@ -139,6 +140,7 @@ def fit(
         salience = mean_salience(recipe, final.net, labelled, len(task.names))
     report = FitReport(
         held_out=table,
+        per_type=per_type,
         n_reference=int((task.y >= 0).sum()),
         n_held_out=int(held.sum()),
         chosen=chosen,
