@@ -1,107 +1,146 @@
-"""scMoAnno on SNARE-seq mouse cortex: libraries as folds, with either modality missing.
+"""scMoAnno on SNARE-seq mouse cortex: libraries as folds, either modality missing, ablations.
 
-    python benchmarks/scmoanno_folds.py --data DIR --out FOLDER
+    python benchmarks/scmoanno_folds.py --data DIR --out FOLDER --seeds 0-2
 
-Six of the eight libraries teach, two are named, four times. ``--set`` changes options of
-``scmoanno``. Appends to ``scmoanno_folds.jsonl`` and prints the mean macro-F1 of each row.
+Six of the eight libraries teach, two are named, four times. ``--models`` picks among those of
+``MODELS`` and ``baselines``; ``--set`` changes options of ``scmoanno`` in all. Lines go to
+``scmoanno_folds.jsonl``, means over folds and seeds to ``scmoanno_folds.md``.
 """
 
 from __future__ import annotations
 
-import argparse
-import warnings
-from collections.abc import Iterator, Mapping
 from typing import Any
 
-import anndata as ad
-import h5py
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import PCA, TruncatedSVD
-from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score
-from sklearn.preprocessing import StandardScaler
 
 import common
-import cytonym
-from accuracy import log_cp10k
+import snare
 
-FILE, JUNK = "multiome/snare_mouse_cortex.h5mu", "Mis"
-PAIRS = ((0, 1), (2, 3), (4, 5), (6, 7))
-Parts = Mapping[str, ad.AnnData]
-
-
-def read(args: argparse.Namespace) -> dict[str, ad.AnnData]:
-    """Both modalities of the cells with a type."""
-    with h5py.File(args.data / FILE, "r") as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        parts: Any = {name: ad.io.read_elem(file[f"mod/{name}"]) for name in ("rna", "atac")}
-    kept = (parts["rna"].obs["cell_type"] != JUNK).to_numpy()
-    return {name: one[kept].copy() for name, one in parts.items()}
-
-
-def folds(parts: Parts) -> Iterator[tuple[int, dict[str, ad.AnnData], dict[str, ad.AnnData]]]:
-    """Reference and query of each fold."""
-    library = parts["rna"].obs["batch"].astype(str).to_numpy()
-    names = np.unique(library)
-    for place, pair in enumerate(PAIRS):
-        asked = np.isin(library, names[list(pair)])
-        reference = {name: one[~asked].copy() for name, one in parts.items()}
-        yield place, reference, {name: one[asked].copy() for name, one in parts.items()}
+MODELS: dict[str, dict[str, Any]] = {
+    "scmoanno": {},
+    "preset=paper": {"preset": "paper"},
+    "fusion=self": {"fusion": "self"},
+    "fusion=direct": {"fusion": "direct"},
+    "modality_dropout=0": {"modality_dropout": 0.0},
+    "attend=cells": {"attend": "cells"},
+    "linear_path=false": {"linear_path": False},
+    "balance=none": {"balance": "none"},
+    "balance=logits": {"balance": "logits"},
+}
+SHOWN = ["accuracy", "balanced_accuracy", "macro_f1", "rare_recall"]
+CLUSTERS = [f"{by}_{name}" for by in ("kmeans", "leiden") for name in ("nmi", "ari", "purity")]
 
 
-def ours(reference: Parts, query: Parts, settings: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Names by one model, from both modalities and from each alone; from sctrans on RNA."""
-    fixed: dict[str, Any] = {"labels": "cell_type", "validation": 0, "progress": False}
-    model = cytonym.fit(dict(reference), method="scmoanno", options=settings, **fixed)
-    alone = {f"scmoanno, {name} alone": {name: one} for name, one in query.items()}
-    found = {
-        name: model.annotate(cells, progress=False).labels
-        for name, cells in {"scmoanno, both": dict(query), **alone}.items()
-    }
-    rna = cytonym.fit(reference["rna"], method="sctrans", **fixed)
-    return {**found, "sctrans, rna": rna.annotate(query["rna"], progress=False).labels}
+def ours(
+    reference: snare.Parts, query: snare.Parts, seed: int, settings: dict[str, Any], few: list[str]
+) -> dict[str, Any]:
+    """One model, asked with both modalities and with each alone."""
+    model = snare.fit(dict(reference), "scmoanno", seed, settings)
+    asked = {"both": dict(query), **{name: {name: one} for name, one in query.items()}}
+    out: dict[str, Any] = snare.size(model, dict(query))
+    out |= {"chosen": model.options.model_dump(include={"rna_components", "atac_weight"})}
+    for name, cells in asked.items():
+        calls = model.annotate(cells, progress=False)
+        out[name] = snare.figures(truth_of(query), calls.labels, calls.embedding, few)
+    return out
 
 
-def baselines(reference: Parts, query: Parts) -> dict[str, np.ndarray]:
-    """Logistic regression on principal components, on LSI, and on both side by side."""
-    genes = [log_cp10k(one["rna"]).X.toarray() for one in (reference, query)]
-    scale = StandardScaler().fit(genes[0])
-    genes = [np.clip(scale.transform(x), -10, 10) for x in genes]
-    reduce = PCA(50, random_state=0).fit(genes[0])
-    rna = [reduce.transform(x) for x in genes]
-    opened = [(one["atac"].X > 0).astype(np.float64) for one in (reference, query)]
-    kept = np.asarray(opened[0].sum(0)).ravel() >= 5
-    weigh = TfidfTransformer(norm="l1", smooth_idf=False).fit(opened[0][:, kept])
-    peaks = [np.log1p(1e4 * weigh.transform(x[:, kept])) for x in opened]
-    svd = TruncatedSVD(31, random_state=0).fit(peaks[0])
-    level = StandardScaler().fit(svd.transform(peaks[0])[:, 1:])  # the first follows depth
-    atac = [level.transform(svd.transform(x)[:, 1:]) for x in peaks]
-    inputs = {"rna": rna, "atac": atac, "both": [np.hstack(x) for x in zip(rna, atac, strict=True)]}
-    y = reference["rna"].obs["cell_type"].astype(str)
-    return {
-        f"logistic regression, {name}": LogisticRegression(max_iter=3000).fit(x, y).predict(q)
-        for name, (x, q) in inputs.items()
-    }
+def alone(
+    reference: snare.Parts, query: snare.Parts, method: str, seed: int, few: list[str]
+) -> dict[str, Any]:
+    """A method that reads RNA."""
+    model = snare.fit(reference["rna"], method, seed, {})
+    calls = model.annotate(query["rna"], progress=False)
+    figures = snare.figures(truth_of(query), calls.labels, calls.embedding, few)
+    return {**snare.size(model, query["rna"]), "rna": figures}
+
+
+def baselines(reference: snare.Parts, query: snare.Parts, few: list[str]) -> dict[str, Any]:
+    """scikit-learn's logistic regression on RNA, on ATAC, and on both side by side."""
+    y = reference["rna"].obs[common.LABEL].astype(str)
+    out = {}
+    for name, (x, asked) in snare.components(reference, query).items():
+        named = LogisticRegression(max_iter=3000).fit(x, y).predict(asked)
+        out[name] = snare.figures(truth_of(query), named, asked, few)
+    return out
+
+
+def truth_of(query: snare.Parts) -> np.ndarray:
+    """Known labels."""
+    return query["rna"].obs[common.LABEL].to_numpy().astype(str)
 
 
 def main() -> None:
-    """Every fold, then the means."""
-    args = common.start(common.arguments(__doc__))
-    path, rows = args.out / "scmoanno_folds.jsonl", []
-    for place, reference, query in folds(read(args)):
-        truth = query["rna"].obs["cell_type"].astype(str).to_numpy()
+    """Every fold, seed and model, then the means."""
+    parser = common.arguments(__doc__)
+    known = ["logistic regression", "linear", "sctrans", *MODELS]
+    parser.add_argument("--models", default=",".join(known), help="some of: " + ", ".join(known))
+    args = common.start(parser)
+    path, lines, parts = args.out / "scmoanno_folds.jsonl", [], snare.read(args)
+    few = snare.rare(parts)
+    for model in args.models.split(","):
+        for fold, reference, query in snare.folds(parts):
+            for seed in args.seeds if model != "logistic regression" else [0]:
+                settings = MODELS.get(model, {}) | (args.settings if model in MODELS else {})
 
-        def measure(reference: Parts = reference, query: Parts = query) -> dict[str, Any]:
-            named = ours(reference, query, args.settings) | baselines(reference, query)
-            return {
-                name: float(f1_score(truth, said.astype(str), average="macro"))  # noqa: B023
-                for name, said in named.items()
-            }
+                def measure(
+                    model: str = model,
+                    reference: snare.Parts = reference,
+                    query: snare.Parts = query,
+                    seed: int = seed,
+                    settings: dict[str, Any] = settings,
+                ) -> dict[str, Any]:
+                    if model == "logistic regression":
+                        return baselines(reference, query, few)
+                    if model in MODELS:
+                        return ours(reference, query, seed, settings, few)
+                    return alone(reference, query, model, seed, few)
 
-        rows.append(common.once(path, {"fold": place, "settings": args.settings}, measure))
-    print(pd.DataFrame(rows).mean(numeric_only=True).round(3).to_string())
+                key = {"model": model, "fold": fold, "seed": seed, "settings": settings}
+                lines.append(common.once(path, key, measure))
+    table = means(lines)
+    texts = [
+        "Means over the folds and seeds; ± is the standard deviation over seeds of the mean over "
+        f"folds. Rare types are {', '.join(few)}.",
+        table[["model", "asked with", *SHOWN, "parameters", "mflops"]],
+        table[["model", "asked with", *CLUSTERS]],
+        by_fold(lines),
+    ]
+    common.write(args, "scmoanno_folds", "scMoAnno by libraries", texts)
+
+
+def means(lines: list[dict[str, Any]]) -> pd.DataFrame:
+    """A row for each model and what it was asked with."""
+    rows = []
+    for model in dict.fromkeys(line["model"] for line in lines):
+        own = [line for line in lines if line["model"] == model]
+        for asked in ("both", "rna", "atac"):
+            if asked not in own[0]:
+                continue
+            frame = pd.DataFrame([{"seed": line["seed"], **line[asked]} for line in own])
+            by_seed = frame.groupby("seed").mean()
+            row = {"model": model, "asked with": asked}
+            row |= {name: common.spread(by_seed[name].tolist()) for name in by_seed}
+            row |= {name: own[0].get(name, "") for name in ("parameters", "mflops")}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def by_fold(lines: list[dict[str, Any]]) -> pd.DataFrame:
+    """Macro-F1 by fold, mean over seeds."""
+    rows = [
+        {"model": line["model"], "asked with": asked, "fold": line["fold"] + 1, **line[asked]}
+        for line in lines
+        for asked in ("both", "rna", "atac")
+        if asked in line
+    ]
+    frame = pd.DataFrame(rows)
+    index = ["model", "asked with"]
+    wide = frame.pivot_table(index=index, columns="fold", values="macro_f1", sort=False)
+    wide.columns = [f"fold {number}" for number in wide.columns]
+    return wide.reset_index()
 
 
 if __name__ == "__main__":

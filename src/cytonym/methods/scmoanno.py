@@ -38,7 +38,9 @@ class ScMoAnnoOptions(Options):
     genes: PositiveInt | Literal["all"] = Field(3000, description="variable genes that are read")
     open_share: Share = Field(0.005, description="least share of cells in which a peak is open")
     peaks: PositiveInt | None = Field(50_000, description="most peaks that are read")
-    rna_components: PositiveInt = Field(50, description="principal components of the genes")
+    rna_components: PositiveInt | Literal["auto"] = Field(
+        "auto", description="principal components of the genes"
+    )
     atac_components: PositiveInt = Field(50, description="singular vectors of the peaks")
     depth_limit: Share | None = Field(
         0.9, description="drop components of peaks this correlated with depth; none = keep"
@@ -72,7 +74,7 @@ class ScMoAnnoOptions(Options):
         True, description="linear maps of the components, solved first, share in the scores"
     )
     penalty: NonNegativeFloat = Field(1.0, description="L2 penalty of the linear path")
-    balance: Rebalance = Field("none", description="help for small types, by weights or logits")
+    balance: Rebalance = Field("weights", description="help for small types, by weights or logits")
     pretrain_epochs: PositiveInt = Field(30, description="epochs of stage 1")
     epochs: PositiveInt = Field(30, description="epochs of stage 2")
     batch_size: PositiveInt = Field(256, description="cells in a batch")
@@ -480,32 +482,51 @@ class ScMoAnno(Method[ScMoAnnoOptions]):
     Options: ClassVar = ScMoAnnoOptions
     presets: ClassVar = {
         "paper": {
+            "genes": 4000,
+            "open_share": 0.01,
+            "peaks": 30_000,
+            "rna_components": 512,
+            "atac_components": 512,
             "atac_weight": 1.0,
+            "dim": 512,
+            "token": 64,
+            "attend": "cells",
             "gates": "fixed",
-            "linear_path": False,
-            "modality_dropout": 0.0,
+            "heads": 8,
+            "hidden": 1024,
             "dropout": 0.1,
+            "modality_dropout": 0.0,
+            "linear_path": False,
+            "balance": "none",
+            "batch_size": 512,
+            "lr": 6.8e-5,
+            "weight_decay": 1e-5,
             "average": 0.0,
         }
     }
 
     def candidates(self, options: ScMoAnnoOptions) -> Sequence[ScMoAnnoOptions]:
-        """How much ATAC counts beside RNA."""
-        if options.atac_weight != "auto":
-            return (options,)
-        return [options.but(atac_weight=weight) for weight in (0.1, 0.3, 0.03, 1.0)]
+        """How many components of RNA, and how much ATAC counts beside them."""
+        sizes = (30, 50) if options.rna_components == "auto" else (options.rna_components,)
+        weights = (0.1, 0.3, 0.03, 1.0) if options.atac_weight == "auto" else (options.atac_weight,)
+        return [
+            options.but(rna_components=size, atac_weight=weight)
+            for size in sizes
+            for weight in weights
+        ]
 
     def features(self, options: ScMoAnnoOptions) -> Mapping[str, tuple[Transform, ...]]:
         """Principal components of scaled genes, and latent semantic indexing of peaks."""
         genes = None if options.genes == "all" else options.genes
-        weight = 1.0 if options.atac_weight == "auto" else options.atac_weight
+        assert options.rna_components != "auto"
+        assert options.atac_weight != "auto"
         rna = (Depth(), Log1p(), Panel(genes), Scale(), Components(options.rna_components))
         atac = (
             Open(options.open_share, most=options.peaks),
             TfIdf(),
             Components(options.atac_components, depth_limit=options.depth_limit),
             Scale(),
-            Weight(weight),
+            Weight(options.atac_weight),
         )
         return {RNA: rna, ATAC: atac}
 
