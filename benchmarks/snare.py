@@ -1,4 +1,4 @@
-"""SNARE-seq mouse cortex by libraries: reading, folds, baselines; shared by the scMoAnno scripts."""
+"""SNARE-seq mouse cortex by libraries: data, folds, baselines of the scMoAnno scripts."""
 
 from __future__ import annotations
 

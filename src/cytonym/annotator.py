@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -250,7 +250,7 @@ class Annotator:
             raise DataError([one for one in problems if one], subject=cells.name)
         n = len(source.cells)
         feed = Feed(source, bound, np.full(n, -1), np.arange(n), memory=0, domain=1)
-        notes = [*cells.notes]
+        notes = [*cells.notes, *unread(cells, self.spaces)]
         notes += [f"{cells.finding[m].where} read as {cells.finding[m].kind}" for m in coverage]
         notes += [str(found) for found in coverage.values()]
         notes += [
@@ -321,6 +321,12 @@ def load(path: str | Path) -> Annotator:
         raise ModelError(f"The model {path} does not hold together: {error}.") from error
     net.eval()
     return Annotator(method, options, seed, labels, spaces, transforms, net, report, salience)
+
+
+def unread(source: CellSource, modalities: Collection[str]) -> list[str]:
+    """Says so where the data have a modality that is not read."""
+    left = [name for name in source.spaces if name not in modalities]
+    return [f"{', '.join(left)}: not read by this model"] if left else []
 
 
 def check_values(method: Method, source: CellSource, subject: str) -> None:

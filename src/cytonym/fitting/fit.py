@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cytonym.annotator import Annotator, Data, check_values, mean_salience
+from cytonym.annotator import Annotator, Data, check_values, mean_salience, unread
 from cytonym.data.align import align, match, misfit, space_of
 from cytonym.data.labels import Labels, read_labels
 from cytonym.data.read import open_cells
@@ -189,7 +189,7 @@ def _task(
     found: Labels = read_labels(cells.obs, labels, cells.name)
     wanted = method.needs.modalities
     spaces = {name: space for name, space in space_of(cells, genes=genes).items() if name in wanted}
-    notes = [*cells.notes, *found.notes]
+    notes = [*cells.notes, *found.notes, *unread(cells, wanted)]
     notes += [f"{cells.finding[name].where} read as {cells.finding[name].kind}" for name in spaces]
     if query is not None:
         spaces = _shared(spaces, query, notes, genes)
