@@ -55,6 +55,11 @@ TINY: Mapping[str, Mapping[str, Any]] = {
 }
 """Options small enough for tests; a method that is not named here runs with its defaults."""
 
+VARIANTS: Mapping[str, Mapping[str, Any]] = {"scmoanno:cells": {"attend": "cells", "bank": 64}}
+"""Other ways of a method that keep the same promises, as ``method:name``."""
+
+KITS = sorted([*cytonym.methods(), *VARIANTS])
+
 N_REFERENCE, N_QUERY, N_TYPES, N_GENES = 240, 96, 4, 150
 
 
@@ -141,20 +146,26 @@ def simulated(modalities: Sequence[str]) -> AnnData:
 
 
 def kit_of(name: str) -> Kit:
-    """The kit of the method called ``name``."""
-    method = cytonym.methods()[name]
+    """The kit of a method, or of one of ``VARIANTS``."""
+    method = cytonym.methods()[name.partition(":")[0]]
     cells = simulated([*method.needs.modalities])
     reference, query = cells[:N_REFERENCE].copy(), cells[N_REFERENCE:].copy()
     reference.uns["note"] = {"made": "by a simulation"}
     reference.obsm["place"] = np.arange(2.0 * N_REFERENCE).reshape(-1, 2)
     del query.obs["cell_type"]
     query.obs["truth"] = pd.Categorical(cells.obs["cell_type"][N_REFERENCE:])
-    return Kit(method, TINY.get(name, {}), reference, query)
+    settings = {**TINY.get(method.name, {}), **VARIANTS.get(name, {})}
+    return Kit(method, settings, reference, query)
 
 
-@pytest.fixture(scope="session", params=sorted(cytonym.methods()))
+@pytest.fixture(scope="session", params=KITS)
 def kit(request: pytest.FixtureRequest) -> Kit:
     return kit_of(request.param)
+
+
+@pytest.fixture
+def all_kits() -> list[str]:
+    return KITS
 
 
 @pytest.fixture
