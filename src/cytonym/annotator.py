@@ -251,7 +251,7 @@ class Annotator:
         n = len(source.cells)
         feed = Feed(source, bound, np.full(n, -1), np.arange(n), memory=0, domain=1)
         notes = [*cells.notes, *unread(cells, self.spaces)]
-        notes += [f"{cells.finding[m].where} read as {cells.finding[m].kind}" for m in coverage]
+        notes += cells.read_as(coverage)
         notes += [str(found) for found in coverage.values()]
         notes += [
             f"{modality}: of the features that the model reads, {one.space.measured.mean():.0%} "

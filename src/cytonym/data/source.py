@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,6 +68,14 @@ class Cells:
     def cells(self) -> np.ndarray:
         """``(cells,)`` str: unique cell names."""
         return self.obs.index.to_numpy()
+
+    def read_as(self, modalities: Iterable[str]) -> list[str]:
+        """Says which place of each modality is read, and what its numbers are."""
+        several = len(self.spaces) > 1
+        return [
+            f"{name}: " * several + f"{self.finding[name].where} read as {self.finding[name].kind}"
+            for name in modalities
+        ]
 
     def present(self, modality: str) -> np.ndarray:
         """``(cells,)`` bool: True where the modality was measured in the cell."""

@@ -190,7 +190,7 @@ def _task(
     wanted = method.needs.modalities
     spaces = {name: space for name, space in space_of(cells, genes=genes).items() if name in wanted}
     notes = [*cells.notes, *found.notes, *unread(cells, wanted)]
-    notes += [f"{cells.finding[name].where} read as {cells.finding[name].kind}" for name in spaces]
+    notes += cells.read_as(spaces)
     if query is not None:
         spaces = _shared(spaces, query, notes, genes)
     source, coverage = align(cells, spaces, genes=genes)
