@@ -21,7 +21,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## the accuracy table and the SCTrans experiments; needs DATA=folder
+bench: $(READY)  ## the accuracy table and the experiments of each method; needs DATA=folder
 	@test -n "$(DATA)" || { echo "make bench needs DATA=folder (or CYTONYM_DATA)" >&2; exit 2; }
 	mkdir -p bench
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" --out bench/accuracy.jsonl \
@@ -29,7 +29,9 @@ bench: $(READY)  ## the accuracy table and the SCTrans experiments; needs DATA=f
 	for script in ablation curves selection; do \
 		$(BIN)/python benchmarks/sctrans_$$script.py --data "$(DATA)" --out bench || exit; \
 	done
-	$(BIN)/python benchmarks/scmoanno_folds.py --data "$(DATA)" --out bench
+	for script in folds rare robust; do \
+		$(BIN)/python benchmarks/scmoanno_$$script.py --data "$(DATA)" --out bench || exit; \
+	done
 	$(BIN)/python benchmarks/speed.py --data "$(DATA)" --out bench
 
 # torch comes first and alone, so that a CPU build that pip was pointed to is the one taken.

@@ -2,8 +2,8 @@
 
     python benchmarks/scmoanno_folds.py --data DIR --out FOLDER --seeds 0-2
 
-Six of the eight libraries teach, two are named, four times. ``--models`` picks among those of
-``MODELS`` and ``baselines``; ``--set`` changes options of ``scmoanno`` in all. Lines go to
+Six of the eight libraries teach, two are named, four times. ``--models`` picks among ``logistic
+regression``, ``linear``, ``sctrans`` and those of ``MODELS``; ``--set`` changes options of these. Lines go to
 ``scmoanno_folds.jsonl``, means over folds and seeds to ``scmoanno_folds.md``.
 """
 
@@ -25,9 +25,12 @@ MODELS: dict[str, dict[str, Any]] = {
     "fusion=direct": {"fusion": "direct"},
     "modality_dropout=0": {"modality_dropout": 0.0},
     "attend=cells": {"attend": "cells"},
-    "linear_path=false": {"linear_path": False},
     "balance=none": {"balance": "none"},
     "balance=logits": {"balance": "logits"},
+    "linear_path=false": {"linear_path": False},
+    "linear_path=false fusion=self": {"linear_path": False, "fusion": "self"},
+    "linear_path=false fusion=direct": {"linear_path": False, "fusion": "direct"},
+    "linear_path=false attend=cells": {"linear_path": False, "attend": "cells"},
 }
 SHOWN = ["accuracy", "balanced_accuracy", "macro_f1", "rare_recall"]
 CLUSTERS = [f"{by}_{name}" for by in ("kmeans", "leiden") for name in ("nmi", "ari", "purity")]

@@ -38,7 +38,9 @@ def cut(reference: snare.Parts, cells: int, seed: int) -> dict[str, Any]:
     return snare.rows(reference, ~np.isin(np.arange(len(labels)), own[cells:]))
 
 
-def name_cells(model: str, reference: snare.Parts, query: snare.Parts, seed: int) -> np.ndarray:
+def name_cells(
+    model: str, reference: snare.Parts, query: snare.Parts, seed: int, settings: dict[str, Any]
+) -> np.ndarray:
     """Predicted labels of the query."""
     if model in PEERS:
         x, asked = snare.components(reference, query)["rna"]
@@ -48,7 +50,7 @@ def name_cells(model: str, reference: snare.Parts, query: snare.Parts, seed: int
     if model == "sctrans":
         fitted = snare.fit(reference["rna"], model, seed, {})
         return fitted.annotate(query["rna"], progress=False).labels.astype(str)
-    fitted = snare.fit(dict(reference), "scmoanno", seed, MODELS[model])
+    fitted = snare.fit(dict(reference), "scmoanno", seed, MODELS[model] | settings)
     return fitted.annotate(dict(query), progress=False).labels.astype(str)
 
 
@@ -73,7 +75,9 @@ def main() -> None:
                         cells: int = cells,
                         seed: int = seed,
                     ) -> dict[str, Any]:
-                        named = name_cells(model, cut(reference, cells, seed), query, seed)
+                        named = name_cells(
+                            model, cut(reference, cells, seed), query, seed, args.settings
+                        )
                         found = scores(truth, named)
                         row = found.per_type.loc[CUT]
                         return {
@@ -83,6 +87,7 @@ def main() -> None:
                         }
 
                     key = {"model": model, "fold": fold, "cells": cells, "seed": seed}
+                    key |= {"settings": args.settings} if args.settings else {}
                     lines.append(common.once(path, key, measure))
     frame = pd.DataFrame(lines)
     made, axes = common.figure(2)

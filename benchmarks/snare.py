@@ -87,8 +87,10 @@ def size(model: Annotator, query: Any) -> dict[str, float]:
     from cytonym.data.read import Reading
 
     (_, batch), *_ = model._open(query, Reading())[0].batches(64)
-    with FlopCounterMode(display=False) as count, torch.inference_mode():
+    torch.backends.mha.set_fastpath_enabled(False)  # the counter does not see the fused kernels
+    with FlopCounterMode(display=False) as count, torch.no_grad():
         model.method.predict(model.net, batch)
+    torch.backends.mha.set_fastpath_enabled(True)
     n_weights = sum(p.numel() for p in model.net.parameters())
     return {"parameters": n_weights, "mflops": round(count.get_total_flops() / 64 / 1e6, 3)}
 

@@ -69,6 +69,10 @@ class Annotator:
     report: FitReport
     salience: Mapping[str, np.ndarray]
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{len(space):,} {name}" for name, space in self.spaces.items())
+        return f"<{self.method.name} model: {len(self.label_names)} types, reference of {sizes}>"
+
     def annotate(
         self,
         data: Data,
@@ -96,13 +100,20 @@ class Annotator:
         DataError
             The data cannot be read, or share too few features with the reference.
         """
+        if batch_size < 1:
+            raise OptionError(f"batch_size is at least 1; it is {batch_size}.")
         feed, coverage, notes = self._open(data, Reading(genes, layer, modalities))
         probabilities, embedding = self._predict(feed, batch_size, progress)
         if feed.n_empty:
             notes = (
                 *notes,
-                f"{feed.n_empty:,} cells hold no count of any gene that both sides have: their "
+                f"{feed.n_empty:,} cells hold no count of any feature that both sides have: their "
                 "names mean nothing",
+            )
+        for modality, n in feed.n_without.items():
+            notes = (
+                *notes,
+                f"{n:,} cells hold no count of {modality}: they were named as cells without it",
             )
         best = probabilities.argmax(1)
         return Annotation(
@@ -260,6 +271,12 @@ class Annotator:
             * bool(one.space.measured.mean() < 0.5)
             for modality, one in bound.items()
             if not one.space.measured.all()
+        ]
+        notes += [
+            f"{modality}: fewer than half of the reference's features were measured; a fit with "
+            "query= (--query), on the features of both, is safer"
+            for modality, found in coverage.items()
+            if found.share < 0.5 and bound[modality].space.measured.all()
         ]
         notes += [note for found in coverage.values() for note in found.notes]
         return feed, coverage, tuple(notes)

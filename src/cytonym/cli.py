@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version as installed_version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -110,7 +111,7 @@ def fit(
 
     A fit that was killed goes on where it was when the same command is run again.
     """
-    check_model(out, reference)
+    check_model(out, reference, atac)
     import cytonym
     from cytonym.methods import get
     from cytonym.options import parse
@@ -156,7 +157,7 @@ def count(
     quiet: Quiet = False,
 ) -> None:
     """Count ATAC fragments on the peaks of a model, so that it can name their cells."""
-    check_h5ad(out, fragments)
+    check_h5ad(out, fragments, peaks, barcodes)
     import cytonym
     from cytonym.files import replacing
 
@@ -173,6 +174,8 @@ def count(
     print(f"Wrote {out}: {cells.n_obs:,} cells × {cells.n_vars:,} peaks")
     if left := cells.uns["fragments"]["left_out"]:
         print(f"Left out: {left:,} barcodes with fewer than {min_fragments:,} fragments")
+    if absent := cells.uns["fragments"]["without"]:
+        print(f"Not in the file: {absent:,} of {cells.n_obs:,} barcodes")
 
 
 @app.command()
@@ -194,7 +197,7 @@ def annotate(
 
     Writes a copy with obs[KEY], obs[KEY_confidence] and obsm[KEY_probabilities].
     """
-    check_h5ad(out, query, joined=atac is not None)
+    check_h5ad(out, query, atac, joined=atac is not None)
     named = _named(modality)
     _talk(quiet)
     import numpy as np
@@ -205,8 +208,9 @@ def annotate(
 
     annotator = cytonym.load(model)
     cells = _whole(query, atac)
-    if atac is None:
-        check_free(query, key, method=annotator.method.name)
+    for file in (query, atac):
+        if file is not None:
+            check_free(file, key, method=annotator.method.name)
     calls = annotator.annotate(
         cells,
         genes=genes,
@@ -272,9 +276,14 @@ def evaluate(
     clusters = None
     if embedding is not None:
         from cytonym.data.read import read_obsm
-        from cytonym.evaluate import cluster_scores
+        from cytonym.evaluate.clusters import Clustering, cluster_scores
 
-        clusters = cluster_scores(read_obsm(file, embedding), known, predicted=said)
+        by: list[Clustering] = ["kmeans"]
+        if find_spec("igraph"):
+            by.append("leiden")
+        else:
+            print("Leiden is left out: it needs igraph (the extra [sc])", file=sys.stderr)
+        clusters = cluster_scores(read_obsm(file, embedding), known, predicted=said, by=by)
     if as_json:
         record = {} if clusters is None else {"clusters": clusters.to_dict(orient="index")}
         print(json_text(found.to_dict() | record))

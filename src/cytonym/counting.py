@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
+import h5py
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -13,16 +15,19 @@ from cytonym.annotator import Annotator, Data, load
 from cytonym.bundle import is_model
 from cytonym.data.align import space_of
 from cytonym.data.fragments import count_fragments
-from cytonym.data.intervals import intervals, parse_intervals
+from cytonym.data.intervals import intervals, ucsc
 from cytonym.data.read import open_cells
 from cytonym.errors import DataError, Problem
+
+Barcodes: TypeAlias = "Data | pd.Index | np.ndarray | list[str]"
+"""Names of cells, a text file with one a line, or a data set."""
 
 
 def count(
     fragments: str | Path,
     peaks: Annotator | Data,
     *,
-    barcodes: str | Path | pd.Index | np.ndarray | list[str] | None = None,
+    barcodes: Barcodes | None = None,
     min_fragments: int = 200,
     what: Literal["insertions", "fragments"] = "insertions",
     progress: bool = True,
@@ -46,7 +51,8 @@ def count(
     -------
     AnnData
         X ``(cells, peaks)`` float32 counts; ``obs["n_fragments"]``; ``var`` with the names of
-        the given peaks and ``chrom, start, end`` (0-based, half-open).
+        the given peaks and ``chrom, start, end`` (0-based, half-open); ``uns["fragments"]`` with
+        how many barcodes were left out for few fragments, and how many asked for have none.
 
     Raises
     ------
@@ -55,7 +61,8 @@ def count(
     """
     path = Path(fragments).expanduser()
     if not path.is_file():
-        raise DataError(Problem("there is no such file", "check the path"), subject=str(path))
+        what_ = "it is a folder" if path.is_dir() else "there is no such file"
+        raise DataError(Problem(what_, "give a fragments file"), subject=str(path))
     names, table = _peaks(peaks)
     placed = (table["chrom"] != "").to_numpy()
     on = table.iloc[np.flatnonzero(placed)].reset_index(drop=True)
@@ -71,7 +78,14 @@ def count(
         counted.counts,
         obs=pd.DataFrame({"n_fragments": counted.fragments}, index=pd.Index(counted.cells)),
         var=pd.DataFrame(on.to_dict("list"), index=pd.Index(names[placed])),
-        uns={"fragments": {"file": path.name, "what": what, "left_out": counted.left_out}},
+        uns={
+            "fragments": {
+                "file": path.name,
+                "what": what,
+                "left_out": counted.left_out,
+                "without": int((counted.fragments == 0).sum()),
+            }
+        },
     )
 
 
@@ -81,7 +95,7 @@ def _peaks(peaks: Annotator | Data) -> tuple[np.ndarray, pd.DataFrame]:
         path = Path(peaks).expanduser()
         if is_model(path):
             peaks = load(path)
-        elif ".bed" in path.suffixes or path.suffix in (".narrowPeak", ".broadPeak"):
+        elif {".bed", ".narrowpeak", ".broadpeak"} & {one.lower() for one in path.suffixes}:
             return _bed(path)
     if isinstance(peaks, Annotator):
         spaces, name = peaks.spaces, f"the {peaks.method.name} model"
@@ -97,29 +111,36 @@ def _peaks(peaks: Annotator | Data) -> tuple[np.ndarray, pd.DataFrame]:
 
 
 def _bed(path: Path) -> tuple[np.ndarray, pd.DataFrame]:
+    """The first three columns; lines of ``track``, ``browser`` and comments are passed over."""
     if not path.is_file():
         raise DataError(Problem("there is no such file", "check the path"), subject=str(path))
-    try:
-        rows = pd.read_csv(path, sep="\t", comment="#", header=None, usecols=range(3))
-        start, end = (rows[column].astype(np.int64).astype(str) for column in (1, 2))
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        problem = Problem(
-            f"it is no BED file ({error})", "give tab-separated chromosome, start and end"
-        )
-        raise DataError(problem, subject=path.name) from error
-    names = (rows[0].astype(str) + ":" + start + "-" + end).to_numpy().astype(str)
-    return names, parse_intervals(names)
+    rows, wrong = [], []
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+        for number, line in enumerate(lines, start=1):
+            fields = line.split()
+            if not fields or fields[0] in ("track", "browser") or line.startswith("#"):
+                continue
+            good = len(fields) > 2 and fields[1].isdecimal() and fields[2].isdecimal()
+            if good and int(fields[1]) < int(fields[2]):
+                rows.append((fields[0], int(fields[1]), int(fields[2])))
+            else:
+                wrong.append(f"line {number:,} is {line.strip()[:60]!r}")
+    if wrong or not rows:
+        what = f"{len(wrong):,} lines are no intervals; first: {wrong[0]}" if wrong else "no lines"
+        problem = Problem(what, "give chromosome, start and end (0-based, half-open)")
+        raise DataError(problem, subject=path.name)
+    names = np.array(list(dict.fromkeys(f"{chrom}:{start}-{end}" for chrom, start, end in rows)))
+    chrom, start, end = zip(*dict.fromkeys(rows), strict=True)
+    return names, pd.DataFrame({"chrom": [ucsc(one) for one in chrom], "start": start, "end": end})
 
 
-def _barcodes(barcodes: str | Path | pd.Index | np.ndarray | list[str]) -> np.ndarray:
-    if not isinstance(barcodes, str | Path):
-        return np.asarray(barcodes, dtype=object)
-    path = Path(barcodes).expanduser()
-    if path.suffix.lower() in (".h5ad", ".h5mu", ".h5", ".zarr"):
-        return open_cells(path).cells
-    try:
-        lines = pd.read_csv(path, header=None, sep="\t", dtype=str)
-    except (OSError, ValueError) as error:
-        problem = Problem(f"barcodes cannot be read ({error})", "give one barcode a line")
-        raise DataError(problem, subject=path.name) from error
-    return lines[0].to_numpy()
+def _barcodes(barcodes: Barcodes) -> np.ndarray:
+    """Names as given, lines of a text file, or the cells of a data set."""
+    if isinstance(barcodes, pd.Index | np.ndarray | list | tuple):
+        return np.array([str(one) for one in barcodes], dtype=object)
+    if isinstance(barcodes, str | Path):
+        path = Path(barcodes).expanduser()
+        if path.is_file() and not h5py.is_hdf5(path):
+            with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+                return np.array([line.split()[0] for line in lines if line.strip()], dtype=object)
+    return open_cells(barcodes).cells

@@ -15,25 +15,27 @@ STATE_MARK = "cytonym-fit-state"
 """A file of this name marks a folder of training state, which alone may be deleted again."""
 
 
-def check_h5ad(out: Path, query: Path, *, joined: bool = False) -> None:
-    """A file of the query's kind in a folder that exists, and not the query itself.
+def check_h5ad(out: Path, query: Path, *others: Path | None, joined: bool = False) -> None:
+    """A file of the query's kind in a folder that exists, and none of what is read.
 
     ``joined`` files become one ``.h5mu``.
     """
     ending = ".h5mu" if joined or query.suffix.lower() == ".h5mu" else ".h5ad"
     if out.suffix != ending:
-        raise CytonymError(f"--out {out} does not end in {ending}\n    → write --out {out}{ending}")
+        better = out.with_suffix(ending)
+        raise CytonymError(f"--out {out} does not end in {ending}\n    → write --out {better}")
     _check_parent(out)
     if out.is_dir():
         raise CytonymError(f"--out {out} is a folder\n    → name a file")
-    if out.resolve() == query.resolve():
-        raise CytonymError(f"--out {out} is the query itself\n    → give the result another name")
+    for read in (query, *others):
+        if read is not None and out.resolve() == read.resolve():
+            raise CytonymError(f"--out {out} is read too\n    → give the result another name")
 
 
-def check_model(out: Path, reference: Path) -> None:
+def check_model(out: Path, *read: Path | None) -> None:
     """A new folder, an empty one, or a model, which is replaced."""
     _check_parent(out)
-    if out.resolve() == reference.resolve():
+    if any(one is not None and out.resolve() == one.resolve() for one in read):
         raise CytonymError(f"--out {out} is the reference itself\n    → name another folder")
     replaced = is_model(out)
     foreign = foreign_files(out) if replaced else []

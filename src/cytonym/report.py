@@ -64,6 +64,7 @@ class FitReport:
             lines.append("Rare types, on the held-out cells:")
             columns = ["type", "n_reference", "n_held_out", "recall", "f1"]
             table = pd.DataFrame(rare)[columns].set_index("type")
+            table = table.astype({"recall": float, "f1": float})
             lines.append(table.to_string(float_format=lambda value: f"{value:.3f}", na_rep="-"))
         lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines)

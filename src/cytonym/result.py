@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from cytonym.data.contents import unique_names
+from cytonym.data.contents import split_types, unique_names
 from cytonym.data.coverage import Coverage
+from cytonym.data.joined import facts_of, has_modalities
 from cytonym.data.read import open_cells, open_contents
 from cytonym.data.source import damaged
 from cytonym.errors import DataError, OptionError, Problem
@@ -64,6 +65,11 @@ class Annotation:
 
     def __len__(self) -> int:
         return len(self.cells)
+
+    def __repr__(self) -> str:
+        names, counts = np.unique(self.labels, return_counts=True)
+        common = ", ".join(f"{names[i]} {counts[i]:,}" for i in np.argsort(-counts)[:5])
+        return f"<Annotation of {len(self):,} cells by {self.model['method']}: {common}, ...>"
 
     def table(self) -> pd.DataFrame:
         """One row a cell: ``label``, ``confidence``, and the runner-up with its probability."""
@@ -121,22 +127,27 @@ class Annotation:
         *,
         key: str = "cell_type_pred",
     ) -> None:
-        """Write ``query`` with the answer to ``out``: ``.h5mu`` for several modalities, else
-        ``.h5ad``.
+        """Write ``query`` with the answer to ``out``.
+
+        ``out`` ends in ``.h5mu`` for MuData and for several files or objects, else in ``.h5ad``
+        (which may hold genes and peaks).
 
         An ``.h5ad`` or ``.h5mu`` is copied and added to without reading its matrix. The file
         appears under its name only when it is complete.
         """
         out = Path(out).expanduser()
+        query = Path(query).expanduser() if isinstance(query, str | Path) else query
+        several = has_modalities(query)
+        ending = ".h5mu" if several else ".h5ad"
+        if out.suffix.lower() != ending:
+            raise OptionError(f"{out.name} has to end in {ending} for this kind of query.")
         if isinstance(query, Mapping):
             query = _joined(query)
-        query = Path(query).expanduser() if isinstance(query, str | Path) else query
         check_free(query, key, method=str(self.model["method"]))
         with replacing(out) as partial:
             if not isinstance(query, Path):
-                if isinstance(query, ad.AnnData) and query.isbacked:
-                    query = query.to_memory()
-                self._write_whole(query.copy(), partial, key)
+                held: Any = query
+                self._write_whole(held.to_memory() if held.isbacked else held.copy(), partial, key)
             elif query.suffix.lower() in (".h5ad", ".h5mu") and _is_modern(query):
                 shutil.copyfile(query, partial)
                 self._add_to_file(partial, key)
@@ -282,19 +293,29 @@ def _joined(parts: Mapping[str, str | Path | ad.AnnData]) -> MuData:
     """A MuData of several files or objects, with the facts of their cells."""
     import mudata
 
-    held = {
-        name: one.copy() if isinstance(one, ad.AnnData) else _in_memory(Path(one).expanduser())
-        for name, one in parts.items()
-    }
+    held = {}
+    for name, one in parts.items():
+        whole = one if isinstance(one, ad.AnnData) else _in_memory(Path(one).expanduser())
+        whole = whole.to_memory() if whole.isbacked else whole
+        own = split_types(pd.DataFrame(whole.var))[0]
+        part = (whole[:, own[name]] if len(own) > 1 and name in own else whole).copy()
+        facts = pd.DataFrame(part.obs).set_axis(unique_names(part.obs_names)[0], axis=0)
+        for key in [key for key in part.uns if _is_answer(part.uns[key])]:  # an earlier answer
+            facts = facts.drop(columns=[key, f"{key}_confidence"], errors="ignore")
+            part.obsm.pop(f"{key}_probabilities", None)
+            part.obsm.pop(f"X_{part.uns.pop(key)['method']}", None)
+        part.obs = facts
+        held[name] = part
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        whole = mudata.MuData(held)
-    whole.obs = open_cells(parts).obs.reindex(whole.obs_names)
-    return whole
+        joined = mudata.MuData(held)
+    facts = facts_of({name: pd.DataFrame(one.obs, copy=True) for name, one in held.items()}, None)
+    joined.obs = facts.reindex(joined.obs_names)
+    return joined
 
 
 def _in_memory(path: Path) -> ad.AnnData:
-    """Any readable data set as AnnData."""
+    """Any readable data set as AnnData, with the features of all its modalities."""
     kind = open_contents(path).format
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -303,10 +324,10 @@ def _in_memory(path: Path) -> ad.AnnData:
         if kind == "Zarr":
             return ad.read_zarr(path)
     cells = open_cells(path)
-    modality = next(iter(cells.spaces))
-    space = cells.spaces[modality]
-    matrix = cells.read(modality, np.arange(len(cells.cells)))
-    var = pd.DataFrame(dict(space.columns), index=pd.Index(space.names))
-    adata = ad.AnnData(matrix, obs=cells.obs.copy(), var=var)
-    adata.var_names_make_unique()
-    return adata
+    rows = np.arange(len(cells.cells))
+    parts = []
+    for modality, space in cells.spaces.items():
+        var = pd.DataFrame(dict(space.columns), index=pd.Index(space.names))
+        parts.append(ad.AnnData(cells.read(modality, rows), obs=cells.obs.copy(), var=var))
+        parts[-1].var_names_make_unique()
+    return parts[0] if len(parts) == 1 else ad.concat(parts, axis="var", merge="first")

@@ -198,7 +198,7 @@ def test_an_unknown_option_ends_with_2_and_the_nearest_one_on_stderr(world, tmp_
     [
         ("named.csv", "does not end in .h5ad"),
         ("nowhere/named.h5ad", "there is no folder"),
-        ("query.h5ad", "is the query itself"),
+        ("query.h5ad", "is read too"),
     ],
 )
 def test_annotate_refuses_an_output_before_the_model_is_read(
@@ -372,6 +372,27 @@ def test_two_files_are_named_and_written_as_one_h5mu(pair, tmp_path):
         call(*scored, "X_scmoano")
     wrong = run(*words, "--out", tmp_path / "named.h5ad", code=2)
     assert "does not end in .h5mu" in wrong.stderr
+
+
+def test_nothing_that_is_read_is_overwritten(pair, tmp_path):
+    rna, atac = pair.folder / "rna_query.h5ad", pair.folder / "atac_query.h5ad"
+    (tmp_path / "f.tsv").write_text("chr1\t1\t9\tA\n")
+    for words in (
+        ("count", tmp_path / "f.tsv", "--peaks", atac, "--out", atac),
+        ("count", tmp_path / "f.tsv", "--peaks", pair.model, "--barcodes", atac, "--out", atac),
+    ):
+        with pytest.raises(CytonymError, match="is read too"):
+            call(*words)
+    with pytest.raises(CytonymError, match=r"write --out named\.h5mu"):
+        call("annotate", rna, "--atac", atac, "--model", pair.model, "--out", "named.h5ad")
+
+
+def test_fragments_given_as_cells_are_refused_with_the_command_that_counts_them(pair, tmp_path):
+    (tmp_path / "fragments.tsv.gz").write_bytes(b"x")
+    assert (
+        "cytonym count fragments.tsv.gz --peaks MODEL"
+        in run("inspect", tmp_path / "fragments.tsv.gz", code=2).stdout
+    )
 
 
 def test_inspect_shows_the_pairs_and_a_modality_that_names_nothing_is_refused(pair):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import cytonym
 from cytonym.data.fragments import count_fragments
 from cytonym.data.intervals import parse_intervals
-from cytonym.errors import DataError
+from cytonym.errors import DataError, OptionError
 
 LINES = [
     "chr1\t90\t150\tA-1\t2",  # one end in the first peak
@@ -110,7 +110,10 @@ def test_counts_are_those_of_a_plain_loop_whatever_the_blocks(data, tmp_path_fac
         (["chr1\t5\tten\tA"], r"line 2 is .chr1\\t5\\tten"),
         (["chr1\t5\t10"], "it is no fragments file: line 2"),
         ([], "it has no lines"),
-        (["chr1\t5\t10\tA", "chr1\t20\t20\tA"], "1 lines hold no fragment; the first is number 2"),
+        (
+            ["chr1\t5\t10\tA", "chr1\t20\t20\tA"],
+            "1 lines hold no fragment; first: line 3, chr1",
+        ),
         (["chr1\t5\t10\t"], "1 lines hold no fragment"),
         (["chr9\t5\t10\tA"], "no fragment lies in a peak; the file has chr9"),
         (["chr1\t5\t249250700\tA"], "no fragment lies in a peak"),
@@ -119,6 +122,46 @@ def test_counts_are_those_of_a_plain_loop_whatever_the_blocks(data, tmp_path_fac
 def test_what_is_no_fragments_file_is_refused_with_the_line(lines, message, write):
     with pytest.raises(DataError, match=message):
         counted(write(lines))
+
+
+def test_a_barcode_may_hold_a_number_sign_as_archr_writes_it(write):
+    lines = [line.replace("A-1", "S#A-1").replace("B-1", "S#B-1") for line in LINES]
+    found = counted(write(lines, header="# one\n# two\n"))
+    assert found.cells.tolist() == ["S#A-1", "S#B-1", "C-1"]
+    assert found.counts.toarray().tolist() == [[3, 0], [1, 1], [0, 0]]
+
+
+def test_quotes_are_letters_and_a_binary_file_is_no_fragments_file(write, tmp_path):
+    assert counted(write(['chr1\t110\t120\tA"1'])).cells.tolist() == ['A"1']
+    np.save(tmp_path / "binary.npy", np.random.default_rng(0).bytes(3000))
+    with pytest.raises(DataError, match="it is no fragments file"):
+        counted(tmp_path / "binary.npy")
+
+
+def test_a_genome_that_is_not_known_here_is_counted_on_its_own_peaks(write):
+    far = "chr1\t282000000\t282000100\tA"  # beyond the chr1 of all known builds: a rat's
+    found = counted(write([far]), ["chr1:281999900-282000500"])
+    assert found.counts.toarray().tolist() == [[2]]
+
+
+def test_what_cannot_be_counted_or_is_asked_twice_is_refused(write):
+    with pytest.raises(OptionError, match="what='fragment' cannot be counted"):
+        counted(write(LINES), what="fragment")
+    with pytest.raises(DataError, match="1 barcodes are asked for twice"):
+        counted(write(LINES), barcodes=np.array(["A-1", "A-1"]))
+
+
+def test_barcodes_come_from_a_data_set_and_those_that_are_not_there_are_counted(write, tmp_path):
+    bed = tmp_path / "peaks.narrowPeak"
+    bed.write_text("track name=x\nchr1\t100\t200\tp\nchr1 300 350\nchr1\t100\t200\tagain\n")
+    cells = ad.AnnData(np.ones((2, 2), np.float32), pd.DataFrame(index=["A-1", "nobody"]))
+    found = cytonym.count(write(LINES), bed, barcodes=cells, progress=False)
+    assert found.var_names.tolist() == PEAKS
+    assert found.obs_names.tolist() == ["A-1", "nobody"]
+    assert found.uns["fragments"]["without"] == 1
+    bed.write_text("chrom\tstart\tend\nchr1\t300\t350\nchr1\t9\t4\n")
+    with pytest.raises(DataError, match="2 lines are no intervals; first: line 1"):
+        cytonym.count(write(LINES), bed, progress=False)
 
 
 def test_a_truncated_file_and_absent_barcodes_are_told(write):

@@ -6,12 +6,16 @@ from types import SimpleNamespace
 import anndata as ad
 import numpy as np
 import pytest
+import torch
 
 import cytonym
+from cytonym.data.align import space_of
 from cytonym.data.read import open_cells
 from cytonym.data.simulate import simulate_multiome
-from cytonym.errors import DataError
+from cytonym.errors import DataError, OptionError
 from cytonym.result import check_free
+
+from .conftest import write_tenx_h5
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -235,3 +239,127 @@ def test_two_files_are_written_as_one_with_both_modalities(world, tmp_path):
     assert [*written.mod] == ["rna", "atac"]
     assert written.obs["cell_type_pred"].tolist() == calls.labels.tolist()
     assert written.obsm["X_scmoanno"].shape == calls.embedding.shape
+
+
+def test_labels_that_a_mudata_leaves_out_are_not_taken_from_a_modality(world):
+    whole = mudata_of(world.parts)
+    whole.obs["cell_type"] = whole.obs["cell_type"].astype(object)
+    whole.obs.iloc[:120, whole.obs.columns.get_loc("cell_type")] = None
+    cells = open_cells(whole)
+    assert cells.obs["cell_type"].notna().sum() == 180
+    assert world.parts["rna"].obs["cell_type"].notna().all()
+
+
+def test_columns_that_differ_between_modalities_are_told_and_mixed_ones_can_be_written(
+    world, tmp_path
+):
+    rna, atac = world.rest["rna"][:60].copy(), world.rest["atac"].copy()
+    atac.obs["cell_type"] = atac.obs["cell_type"].to_numpy()[::-1]
+    rna.obs["mark"], atac.obs["mark"] = 1, "one"
+    calls = world.model.annotate({"rna": rna, "atac": atac}, progress=False)
+    assert any("obs['cell_type'] differs between rna and atac in" in note for note in calls.notes)
+    calls.write({"rna": rna, "atac": atac}, tmp_path / "named.h5mu")
+    again = world.model.annotate(tmp_path / "named.h5mu", progress=False)
+    assert {*again.labels} <= {*calls.labels}
+
+
+def test_a_cell_without_any_count_of_a_modality_is_named_as_one_without_it(world):
+    parts = {name: one.copy() for name, one in world.rest.items()}
+    empty = parts["rna"].X.tolil()
+    empty[:50] = 0
+    parts["rna"].X = empty.tocsr()
+    calls = world.model.annotate(parts, progress=False)
+    assert any("50 cells hold no count of rna: they were named as" in n for n in calls.notes)
+    alone = world.model.annotate({"atac": world.rest["atac"]}, progress=False).probabilities
+    np.testing.assert_allclose(calls.probabilities[:50], alone[:50], atol=1e-5)
+
+
+def test_a_gene_column_names_genes_only_where_one_file_holds_genes_and_peaks(world):
+    both = ad.concat([world.rest["rna"], world.rest["atac"]], axis=1, merge="first")
+    both.var["feature_types"] = ["Gene Expression"] * 120 + ["Peaks"] * 200
+    both.var["gene_name"] = [f"CD{i % 150}" for i in range(320)]  # the nearest gene of a peak
+    spaces = space_of(open_cells(both, genes="gene_name"), genes="gene_name")
+    assert spaces["rna"].names[0] == "CD0"
+    assert len(spaces["atac"]) == 200
+    assert spaces["atac"].names[0].startswith("chr1:")
+
+
+def test_a_layer_is_read_from_the_modality_that_has_it(world):
+    parts = {name: one.copy() for name, one in world.rest.items()}
+    parts["atac"].layers["mine"] = parts["atac"].X * 3
+    cells = open_cells(parts, layer="mine")
+    assert cells.finding["atac"].where == "layers['mine']"
+    assert cells.finding["rna"].where == "X"
+    assert cytonym.inspect(parts, layer="mine").usable
+    with pytest.raises(DataError, match="no layer 'yours'"):
+        open_cells(parts, layer="yours")
+
+
+def test_labelled_cells_that_lack_what_a_method_reads_teach_it_nothing(world):
+    parts = {"rna": world.parts["rna"][:140].copy(), "atac": world.parts["atac"]}
+    model = tiny_fit(parts, method="linear", options={"genes": 50})
+    assert model.report.n_reference == 140
+    told = " ".join(model.report.notes)
+    assert "60 labelled cells lack rna: nothing is learned of them" in told
+    assert "atac: not read by this model" in told
+    table = tiny_fit(parts).report.held_out
+    assert [row["method"] for row in table] == ["scmoanno", "linear", "knn"]
+
+
+def test_types_that_a_modality_never_shows_and_choices_without_pairs_are_told(world):
+    rna, atac = (world.parts[name] for name in ("rna", "atac"))
+    kinds = atac.obs["cell_type"].astype(str).to_numpy()
+    parts = {"rna": rna, "atac": atac[kinds != "type A"].copy()}
+    told = " ".join(tiny_fit(parts).report.notes)
+    assert "no cell of these types has atac, so atac alone names none: type A" in told
+    apart = {"rna": rna[:110].copy(), "atac": atac[100:].copy()}
+    apart["rna"].obs["cell_type"] = apart["rna"].obs["cell_type"].astype(object)
+    apart["atac"].obs["cell_type"] = apart["atac"].obs["cell_type"].astype(object)
+    apart["rna"].obs.iloc[100:, 0] = None
+    apart["atac"].obs.iloc[:10, 0] = None
+    free = {name: value for name, value in TINY.items() if name != "atac_weight"}
+    model = tiny_fit(apart, options=free)
+    assert model.report.chosen == ()
+    assert model.options.atac_weight == 0.1
+
+
+def test_fixed_gates_stay_where_they_are_through_a_fit(world):
+    model = tiny_fit(world.parts, options={**TINY, "gates": "fixed"}, validation=0)
+    gates = {name: t for name, t in model.net.state_dict().items() if name.endswith("gate.logit")}
+    assert torch.sigmoid(model.net.final.gate.logit).item() == pytest.approx(0.9)
+    for gate in model.net.pretrain.gate.values():
+        assert torch.sigmoid(gate.logit).item() == pytest.approx(0.5)
+    assert len(gates) == 1
+
+
+def test_a_10x_file_with_peaks_is_written_with_them_and_gives_the_same_answer(world, tmp_path):
+    path = tmp_path / "multiome.h5"
+    both = ad.concat([world.rest["rna"], world.rest["atac"]], axis=1, merge="first")
+    names, kinds = [*both.var_names], ["Gene Expression"] * 120 + ["Peaks"] * 200
+    write_tenx_h5(path, both.X, names, names, kinds)
+    calls = world.model.annotate(path, progress=False)
+    calls.write(path, tmp_path / "named.h5ad")
+    assert ad.read_h5ad(tmp_path / "named.h5ad").n_vars == 320
+    again = world.model.annotate(tmp_path / "named.h5ad", progress=False)
+    np.testing.assert_allclose(again.probabilities, calls.probabilities, atol=1e-5)
+    halves = {"rna": path, "atac": path}
+    calls.write(halves, tmp_path / "named.h5mu")
+    spaces = open_cells(tmp_path / "named.h5mu").spaces
+    assert {name: len(space) for name, space in spaces.items()} == {"rna": 120, "atac": 200}
+    for query, name in ((halves, "named.h5ad"), (path, "named.h5mu")):
+        with pytest.raises(OptionError, match="has to end in"):
+            calls.write(query, tmp_path / name)
+
+
+def test_an_earlier_answer_in_one_of_two_parts_is_replaced(world, tmp_path):
+    rna = world.rest["rna"].copy()
+    world.model.annotate(rna, progress=False).to(rna)
+    parts = {"rna": rna, "atac": world.rest["atac"]}
+    calls = world.model.annotate(parts, progress=False)
+    calls.write(parts, tmp_path / "named.h5mu")
+    cells = open_cells(tmp_path / "named.h5mu")
+    assert cells.obs["cell_type_pred"].tolist() == calls.labels.tolist()
+    assert repr(calls).startswith("<Annotation of 100 cells by scmoanno")
+    assert "scmoanno model: 3 types" in repr(world.model)
+    with pytest.raises(OptionError, match="batch_size is at least 1"):
+        world.model.annotate(parts, batch_size=0)

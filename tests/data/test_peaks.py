@@ -185,9 +185,54 @@ def test_another_build_is_refused_with_the_ends_of_chromosomes_as_evidence():
     query, reference = peaks_of("hg19"), peaks_of("hg38", seed=1)
     problem = misfit(query, reference, match(query, reference)[1])
     assert "lie on different genome builds" in problem.what
-    assert "the data: hg19 (a peak ends at chr" in problem.what
+    assert "the data: hg19 (one begins at chr" in problem.what
     assert "hg38's chr" in problem.what
     assert "lift the data over" in problem.remedy
+
+
+def test_equal_names_do_not_hide_another_build():
+    tiles = [f"chr17:{start}-{start + 500}" for start in range(0, 500 * 400, 500)]
+    query = space(*tiles, "chr17:82000000-82000500")  # hg19's chr17 ends before
+    reference = space(*tiles, "chr9:140900000-140900500")  # hg38's chr9 does
+    assert "different genome builds" in misfit(query, reference, match(query, reference)[1]).what
+    said = space(*tiles, genome=["GRCh38"] * 400)
+    other = space(*tiles, genome=["mm10"] * 400)
+    assert "the column genome says GRCh38" in misfit(said, other, match(said, other)[1]).what
+
+
+def test_a_genome_that_is_not_known_here_matches_itself_by_overlap():
+    reference = space(
+        *(f"chr1:{280_000_000 + 1000 * i}-{280_000_400 + 1000 * i}" for i in range(99))
+    )
+    query = space(*(f"chr1:{280_000_050 + 1000 * i}-{280_000_450 + 1000 * i}" for i in range(99)))
+    _, coverage = match(query, reference)
+    assert coverage.share == 1
+    assert misfit(query, reference, coverage) is None
+
+
+def test_peaks_many_times_as_wide_are_remarked_upon_and_refused_where_they_cover_everything():
+    reference = space(*(f"chr1:{50_000 * i}-{50_000 * i + 200}" for i in range(1, 200)))
+    wide = space(*(f"chr1:{50_000 * i - 5000}-{50_000 * i + 5000}" for i in range(1, 200)))
+    _, coverage = match(wide, reference)
+    assert any("50 times as wide as the reference's" in note for note in coverage.notes)
+    whole = space("chr1:0-240000000")
+    assert misfit(whole, reference, match(whole, reference)[1]) is not None
+
+
+def test_coordinates_as_text_as_fractions_and_with_commas_are_read_and_impossible_ones_are_not():
+    var = pd.DataFrame({"Chr": ["1", "2"], "Start": ["100", "100"], "End": [200.0, 200.0]})
+    var.index = pd.Index(["peak_1", "peak_2"])
+    cells = open_cells(ad.AnnData(csr_matrix(np.ones((3, 2), np.float32)), var=var))
+    assert matched(cells.spaces["atac"], REFERENCE)[0] == [[1, 0, 0], [0, 0, 1]]
+    table = parse_intervals(["chr1:1,000-1,500", "chr1:500-100", "chr1:1-99999999999999999999"])
+    assert table.to_numpy().tolist() == [["chr1", 1000, 1500], ["", 0, 0], ["", 0, 0]]
+
+
+def test_a_peak_without_coordinates_among_others_is_matched_by_its_name():
+    query = space(*(f"chr1:{i}00-{i}50" for i in range(1, 31)), "extra")
+    selection, coverage = matched(query, query)
+    assert selection == np.eye(31, dtype=int).tolist()
+    assert coverage.shared == 31
 
 
 def test_peaks_that_overlap_by_chance_alone_are_refused_and_the_chance_is_told():

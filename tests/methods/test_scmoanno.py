@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from cytonym.methods import get
@@ -17,6 +18,7 @@ from cytonym.methods.scmoanno import (
     ScMoAnnoNet,
     given,
     hidden,
+    linear_loss,
     pretrain_loss,
     sinusoids,
     split,
@@ -101,7 +103,7 @@ def test_a_gate_starts_at_its_share_and_learns_only_if_told():
     a, b = torch.ones(2), torch.zeros(2)
     torch.testing.assert_close(Gate(0.9, learned=True)(a, b), torch.full((2,), 0.9))
     assert Gate(0.9, learned=True).logit.requires_grad
-    assert not Gate(0.9, learned=False).logit.requires_grad
+    assert [*Gate(0.9, learned=False).parameters()] == []  # an optimiser cannot move it
 
 
 def test_fused_features_are_the_gated_sum_of_the_own_and_the_attended():
@@ -166,7 +168,11 @@ def test_modality_dropout_hides_one_modality_of_its_share_and_never_both():
     assert all_there[RNA].all()
     assert torch.equal(x[RNA], batch().x[RNA])
     alone = without(batch(), ATAC)
-    assert hidden(alone, 1.0, seed=5)[1][RNA].all()  # what is alone is never hidden
+    assert hidden(alone, 0.5, seed=5)[1][RNA].all()  # what is alone is never hidden
+    _, half = hidden(batch(), 0.5, seed=5)
+    assert (half[RNA] ^ half[ATAC]).all()
+    with pytest.raises(ValidationError, match=r"less than or equal to 0\.5"):
+        options(modality_dropout=0.6)
 
 
 @pytest.mark.parametrize("attend", ["token", "cells"])
@@ -247,3 +253,34 @@ def test_options_that_cannot_be_built_are_refused():
         kind(dim=66, attend="cells")
     with pytest.raises(ValidationError, match="must hold at least two tokens"):
         kind(dim=32)
+
+
+def test_the_linear_map_of_a_modality_that_few_cells_have_is_sklearn_s_of_these_cells():
+    """60 of 300 cells have ATAC: the penalty is that of all 60, whatever the others."""
+    rng = np.random.default_rng(0)
+    y = np.arange(300) % 3
+    x = {
+        RNA: torch.tensor(rng.standard_normal((300, 9)), dtype=torch.float64),
+        ATAC: torch.tensor(
+            np.eye(3)[y] @ rng.standard_normal((3, 7)) + rng.standard_normal((300, 7))
+        ),
+    }
+    there = {RNA: torch.ones(300, dtype=torch.bool), ATAC: torch.arange(300) < 60}
+    cells = Batch(x, {}, there, torch.from_numpy(y), torch.zeros(300, dtype=torch.int64),
+                  torch.arange(300))  # fmt: skip
+    network = net(atac_weight=1.0).double()
+    solver = torch.optim.LBFGS(
+        network.linear.parameters(), max_iter=500, line_search_fn="strong_wolfe", tolerance_change=0
+    )
+
+    def closure():
+        solver.zero_grad()
+        clock = Clock("linear", 0, 0.0, 1)
+        loss = linear_loss(network, cells, clock, n_cells=300, even=Balance())["total"]
+        loss.backward()
+        return loss
+
+    solver.step(closure)
+    theirs = LogisticRegression(C=1.0, max_iter=5000, tol=1e-10).fit(x[ATAC][:60], y[:60])
+    ours = network.linear.maps[ATAC].weight.detach().numpy()
+    np.testing.assert_allclose(ours, theirs.coef_, atol=1e-4)

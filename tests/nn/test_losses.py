@@ -128,15 +128,15 @@ def test_weights_are_those_of_sklearn_and_logits_shift_by_the_log_of_the_shares(
     y = np.repeat([0, 1, 2], sizes)
     theirs = compute_class_weight("balanced", classes=np.arange(3), y=y)
     np.testing.assert_allclose(balance(sizes, "weights").weight, theirs, rtol=1e-6)
-    ours = classification(SCORES, Y, balance=balance(sizes, "weights"))
+    ours = classification(SCORES, Y, even=balance(sizes, "weights"))
     each = cross_entropy(SCORES, Y, reduction="none")
     wanted = (each * torch.tensor(theirs)[Y]).mean().float()
     torch.testing.assert_close(ours, wanted)
     shares = torch.tensor([0.6, 0.3, 0.1])
-    ours = classification(SCORES, Y, balance=balance(sizes, "logits"))
+    ours = classification(SCORES, Y, even=balance(sizes, "logits"))
     torch.testing.assert_close(ours, cross_entropy(SCORES + shares.log(), Y))
     plain = classification(SCORES, Y)
-    torch.testing.assert_close(classification(SCORES, Y, balance=balance(sizes, "none")), plain)
+    torch.testing.assert_close(classification(SCORES, Y, even=balance(sizes, "none")), plain)
 
 
 def test_a_type_without_cells_has_a_finite_weight_and_offset():

@@ -11,7 +11,8 @@ from scipy.sparse import csr_matrix
 
 from cytonym.data.coverage import Coverage
 from cytonym.data.ids import id_type, is_known, species, without_version
-from cytonym.data.peaks import by_chance, match_peaks, unlike
+from cytonym.data.intervals import has_interval_library
+from cytonym.data.peaks import match_peaks, unlike
 from cytonym.errors import DataError, Problem, suggest
 from cytonym.types import CellSource, FeatureSpace
 
@@ -159,8 +160,10 @@ def misfit(
     """What is wrong if too few features are shared: both sides, side by side; else None."""
     enough = coverage.shared >= min_shared or len(reference) < SMALL_PANEL
     enough = coverage.shared > 0 and enough and coverage.share >= min_share
-    exact = coverage.matched_by == "coordinates"
-    if query.modality == "atac" and not (enough and exact):
+    chance = coverage.chance
+    if chance is not None and coverage.share < 2 * chance:
+        enough = False  # as many as on any genome
+    if query.modality == "atac" and (chance is not None or not enough or has_interval_library()):
         problem = unlike(query, reference)
         if problem is not None:
             return problem
@@ -176,7 +179,6 @@ def misfit(
         f"features ({coverage.share:.1%}) are among the {coverage.query:,} of the data "
         f"(at least {min_shared} and {min_share:.0%} are needed):{''.join(sides)}"
     )
-    chance = by_chance(query, reference) if query.modality == "atac" else None
     if chance is not None:
         what += (
             f"\n      moved by 1,000,000 bp, the data's peaks overlap {chance:.1%} of the "
@@ -212,7 +214,7 @@ def space_of(source: CellSource, *, genes: str | None = None) -> dict[str, Featu
     for modality, space in source.spaces.items():
         columns = identifiers(space)
         best = next((c for c, v in columns.items() if is_known(id_type(v))), "names")
-        best = genes if genes in columns else best
+        best = genes if modality == "rna" and genes in columns else best
         names = columns[best]
         if best != "names":
             facts = {"var_names": space.names, **space.columns}

@@ -114,13 +114,13 @@ def _elsewhere(contents: Contents, modality: str) -> list[str]:
 
 
 def feature_space(modality: str, place: Place, genes: str | None) -> FeatureSpace:
-    """The features of one modality of a place, named by the column ``genes`` (None: the index)."""
+    """The features of one modality of a place; genes are named by the column ``genes``."""
     var = place.var.iloc[place.columns[modality]]
     names, columns = var.index.astype(str).to_numpy().astype(str), string_columns(var)
     if modality == "atac" and not mostly_intervals(names):
         placed = interval_names(var)
         columns = columns if placed is None else {**columns, "interval": placed}
-    if genes is not None and genes in columns:
+    if modality == "rna" and genes in columns:
         columns, names = {"var_names": names, **columns}, columns[genes]
     return FeatureSpace(modality, names, np.ones(len(names), bool), columns)
 

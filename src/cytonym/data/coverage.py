@@ -13,7 +13,8 @@ class Coverage:
 
     ``share`` is ``shared / reference``; ``matched_by`` reads ``"feature_name → names"``, the
     data set's identifier and the reference's; ``missing`` holds the names of the reference
-    that the data set lacks.
+    that the data set lacks. ``chance`` is the share that would overlap by chance, where peaks
+    were matched by overlap.
     """
 
     modality: str
@@ -23,6 +24,7 @@ class Coverage:
     matched_by: str
     missing: np.ndarray
     notes: tuple[str, ...] = ()
+    chance: float | None = None
 
     @property
     def share(self) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from tqdm.auto import tqdm
 from cytonym.data.intervals import build_of, chromosomes, interval_library
 from cytonym.data.peaks import another_genome
 from cytonym.data.source import damaged
-from cytonym.errors import DataError, Problem
+from cytonym.errors import DataError, OptionError, Problem
 
 BLOCK_LINES = 1_000_000
 FIELDS = ("chrom", "start", "end", "barcode")
@@ -77,13 +78,18 @@ def count_fragments(
     DataError
         Not a fragments file, damaged, of another genome build, or with none of the cells.
     """
+    if what not in get_args(What):
+        raise OptionError(f"what={what!r} cannot be counted; there are insertions and fragments.")
     known = pd.Index([] if barcodes is None else barcodes, dtype=object)
+    if repeats := int(known.duplicated().sum()):
+        problem = Problem(f"{repeats:,} barcodes are asked for twice", "give each one once")
+        raise DataError(problem, subject=path.name)
     pieces: list[Any] = []
     fragments = np.zeros(len(known), np.int64)
-    ends: dict[str, int] = {}
+    last: dict[str, int] = {}
     for block in _blocks(path, progress=progress):
-        for name, end in block.groupby("chrom", observed=True)["end"].max().items():
-            ends[str(name)] = max(int(end), ends.get(str(name), 0))
+        for name, start in block.groupby("chrom", observed=True)["start"].max().items():
+            last[str(name)] = max(int(start), last.get(str(name), 0))
         if barcodes is None:
             known = known.append(pd.Index(block["barcode"].unique()).difference(known, sort=False))
             fragments = np.append(fragments, np.zeros(len(known) - len(fragments), np.int64))
@@ -91,10 +97,10 @@ def count_fragments(
         block, cell = block[cell >= 0], cell[cell >= 0]
         fragments += np.bincount(cell, minlength=len(known))
         place, peak = _in_peaks(pd.DataFrame(block), peaks, what)
-        pieces.append(_added(cell[place], peak))
-    if not ends:
+        pieces.append(_added(cell[place], peak, len(peaks)))
+    if not last:
         raise DataError(Problem("it has no lines", "copy it again"), subject=path.name)
-    table = pd.DataFrame({"chrom": [*ends], "end": [*ends.values()]})
+    table = pd.DataFrame({"chrom": [*last], "start": [*last.values()]})
     if problem := another_genome(build_of(table), build_of(peaks)):
         raise DataError(problem, subject=path.name)
     kept = np.arange(len(known))
@@ -104,7 +110,7 @@ def count_fragments(
         raise DataError(_nothing(known, fragments, barcodes, min_fragments), subject=path.name)
     rows, columns, values = (np.concatenate(part) for part in zip(*pieces, strict=True))
     if not len(values):
-        there, wanted = (", ".join(str(n) for n in [*x][:4]) for x in (ends, set(peaks["chrom"])))
+        there, wanted = (", ".join(str(n) for n in [*x][:4]) for x in (last, set(peaks["chrom"])))
         what_ = f"no fragment lies in a peak; the file has {there}, ..., the peaks {wanted}, ..."
         raise DataError(Problem(what_, "give fragments and peaks of one genome"), subject=path.name)
     shape = len(known), len(peaks)
@@ -123,10 +129,12 @@ def _blocks(path: Path, *, progress: bool) -> Iterator[pd.DataFrame]:
         raw.seek(0)
         stream: Any = gzip.GzipFile(fileobj=raw) if packed else raw
         try:
+            head = _header(path, packed=packed)
             blocks = pd.read_csv(
                 stream,
                 sep="\t",
-                comment="#",
+                quoting=csv.QUOTE_NONE,
+                skiprows=head,  # no comment="#": a barcode may hold one
                 header=None,
                 usecols=range(4),
                 names=FIELDS,
@@ -134,7 +142,7 @@ def _blocks(path: Path, *, progress: bool) -> Iterator[pd.DataFrame]:
                 chunksize=BLOCK_LINES,
             )
             for block in blocks:
-                _check(block, path)
+                _check(block, path, head)
                 block["chrom"] = chromosomes(block["chrom"]).to_numpy()
                 yield block
                 bar.update(raw.tell() - bar.n)
@@ -146,33 +154,43 @@ def _blocks(path: Path, *, progress: bool) -> Iterator[pd.DataFrame]:
             raise DataError(_not_fragments(path, packed), subject=path.name) from error
 
 
-def _check(block: pd.DataFrame, path: Path) -> None:
+def _header(path: Path, *, packed: bool) -> int:
+    """How many lines at the start are comments."""
+    with _text(path, packed) as lines:
+        return next((n for n, line in enumerate(lines) if not line.startswith("#")), 0)
+
+
+def _check(block: pd.DataFrame, path: Path, head: int) -> None:
     """Raises for intervals that are none, and missing barcodes."""
     wrong = (block["start"] < 0) | (block["end"] <= block["start"]) | block["barcode"].isna()
     if wrong.any():
         first = block.index[wrong][0]
         row = " ".join(str(value) for value in block.loc[first])
-        what = (
-            f"{int(wrong.sum()):,} lines hold no fragment; the first is number {first + 1:,}: {row}"
-        )
+        what = f"{wrong.sum():,} lines hold no fragment; first: line {first + head + 1:,}, {row}"
         remedy = "a line is chromosome, start, end (0-based, half-open) and barcode"
         raise DataError(Problem(what, remedy), subject=path.name)
 
 
 def _not_fragments(path: Path, packed: bool) -> Problem:
     """The first line that cannot be read."""
-    bad = "its lines cannot be told apart"
-    with gzip.open(path, "rt") if packed else path.open() as lines:
+    bad = "it has no lines"
+    with _text(path, packed) as lines:
         for number, line in enumerate(lines, start=1):
-            fields = line.rstrip("\n").split("\t")
-            numbers = len(fields) > 3 and fields[1].isdecimal() and fields[2].isdecimal()
-            if line.strip() and not line.startswith("#") and not numbers:
+            if line.startswith("#") or not line.strip():
+                continue
+            fields, bad = line.rstrip("\n").split("\t"), "its lines cannot be told apart"
+            if len(fields) < 4 or not (fields[1].isdecimal() and fields[2].isdecimal()):
                 bad = f"line {number:,} is {line.rstrip()[:80]!r}"
                 break
     return Problem(
         f"it is no fragments file: {bad}",
         "give tab-separated chromosome, start, end and barcode, as Cell Ranger writes them",
     )
+
+
+def _text(path: Path, packed: bool) -> Any:
+    """The lines of a file; letters that cannot be read are replaced."""
+    return gzip.open(path, "rt", errors="replace") if packed else path.open(errors="replace")
 
 
 def _in_peaks(
@@ -194,10 +212,10 @@ def _in_peaks(
     return np.concatenate(places), np.concatenate(found)
 
 
-def _added(cell: np.ndarray, peak: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _added(cell: np.ndarray, peak: np.ndarray, n_peaks: int) -> tuple[np.ndarray, ...]:
     """Cell, peak and how often the pair came."""
-    pairs, counts = np.unique(np.stack([cell, peak]), axis=1, return_counts=True)
-    return pairs[0], pairs[1], counts
+    pairs, counts = np.unique(cell * n_peaks + peak, return_counts=True)
+    return pairs // n_peaks, pairs % n_peaks, counts
 
 
 def _nothing(

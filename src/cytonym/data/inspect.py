@@ -28,7 +28,7 @@ from cytonym.data.intervals import build_of, intervals, style
 from cytonym.data.joined import open_modalities
 from cytonym.data.judge import SAMPLE_ROWS
 from cytonym.data.labels import candidates, check_labels
-from cytonym.data.read import Reading, open_contents, open_joined, open_read
+from cytonym.data.read import Reading, open_contents, open_joined, open_read, readings
 from cytonym.data.source import Cells
 from cytonym.errors import DataError, Problem
 from cytonym.types import FeatureSpace
@@ -85,11 +85,10 @@ def inspect_cells(
     _look_at_obs(page, first.obs if cells is None else cells.obs, labels)
     if not sound:
         return page
-    for one in contents:
-        rna = cells is None or "rna" in next(iter(one.places.values())).columns
-        own = how if rna else replace(how, genes=None)
+    own = [how] if several is None else [*readings(several[0], how).values()]
+    for one, reading in zip(contents, own, strict=True):
         try:
-            _look_at_values(page, one, own, spaces, values_needed)
+            _look_at_values(page, one, reading, spaces, values_needed)
         except DataError as error:
             page.problems.extend(error.problems)
     if page.usable and len(page.modalities) > 1:

@@ -17,8 +17,8 @@ import pandas as pd
 from cytonym.errors import DataError, Problem
 from cytonym.types import FeatureSpace
 
-INTERVAL = re.compile(r"^([\w.]+)[:_-](\d+)[-_](\d+)$")
-"""``chr1:100-600``, ``chr1-100-600``, ``chr1_100_600``."""
+INTERVAL = re.compile(r"^([\w.]+)[:_-]([\d,]{1,15})[-_]([\d,]{1,15})$")
+"""``chr1:100-600``, ``chr1-100-600``, ``chr1_100_600``, ``chr1:1,000-1,500``."""
 
 COLUMNS = (
     ("chrom", "chr", "chromosome", "seqnames", "seqname"),
@@ -38,9 +38,6 @@ BUILDS = {
     "ce11": ("ce11", "wbcel235"),
 }
 """Genome builds that are told apart, and how files call them."""
-
-SLACK = 1000
-"""Base pairs by which a window around a peak may reach over the end of a chromosome."""
 
 _PRIMARY = re.compile(r"chr(\d{1,2}|[XYM]|[IV]{1,3}|[234][LR])")
 
@@ -71,14 +68,27 @@ def intervals(space: FeatureSpace) -> pd.DataFrame | None:
 def parse_intervals(values: Sequence[str] | np.ndarray) -> pd.DataFrame:
     """Text to ``chrom, start, end``; what is no interval gets chrom ``""``."""
     parts = pd.Series(np.asarray(values, dtype=object)).str.extract(INTERVAL)
-    known = parts[0].notna()
+    start, end = (_numbers(parts[column].str.replace(",", "")) for column in (1, 2))
+    known = start < end  # NaN is not
     return pd.DataFrame(
         {
             "chrom": chromosomes(parts[0].where(known, "")),
-            "start": parts[1].where(known, "0").astype(np.int64),
-            "end": parts[2].where(known, "0").astype(np.int64),
+            "start": np.where(known, start, 0).astype(np.int64),
+            "end": np.where(known, end, 0).astype(np.int64),
         }
     )
+
+
+def _numbers(values: pd.Series) -> np.ndarray:
+    """``(features,)`` float64 of text or numbers; NaN where it is no whole number."""
+    found = np.asarray(pd.to_numeric(values.astype(object), errors="coerce"), dtype=np.float64)
+    return np.where(found % 1 == 0, found, np.nan)
+
+
+def interval_text(table: pd.DataFrame) -> pd.Series:
+    """``chrom, start, end`` as ``chr1:100-600``."""
+    start, end = table["start"].astype(str), table["end"].astype(str)
+    return table["chrom"].astype(object) + ":" + start + "-" + end
 
 
 def interval_names(var: pd.DataFrame) -> np.ndarray | None:
@@ -87,11 +97,13 @@ def interval_names(var: pd.DataFrame) -> np.ndarray | None:
     found = [next((named[n] for n in names if n in named), None) for names in COLUMNS]
     if None in found:
         return None
-    chrom, start, end = (var[column] for column in found)
-    if not all(pd.api.types.is_integer_dtype(one.dtype) for one in (start, end)):
+    chrom, *ends = (var[column].to_numpy(dtype=object) for column in found)
+    start, end = (_numbers(pd.Series(one)) for one in ends)
+    if not np.isfinite([start, end]).all():
         return None
-    first, last = start.astype(str), end.astype(str)
-    return (chrom.astype(str) + ":" + first + "-" + last).to_numpy().astype(str)
+    numbers = {"start": start.astype(np.int64), "end": end.astype(np.int64)}
+    table = pd.DataFrame({"chrom": chrom.astype(str), **numbers})
+    return interval_text(table).to_numpy().astype(str)
 
 
 def mostly_intervals(values: np.ndarray) -> bool:
@@ -115,13 +127,13 @@ def ucsc(name: str) -> str:
 
 
 def style(space: FeatureSpace) -> str:
-    """How most peaks are written: ``"chr1:100-600"``, ``"1:100-600"``, ..."""
+    """How peaks on numbered chromosomes are written: ``"chr1:100-600"``, ``"1:100-600"``, ..."""
     for values in (space.names, *space.columns.values()):
         if values.dtype.kind == "U" and mostly_intervals(values):
-            found = next(m for v in values if (m := INTERVAL.match(str(v))))
-            text = found.string
-            first, last = text[found.end(1)], text[found.end(2)]
-            return f"{'chr1' if found[1].lower().startswith('chr') else '1'}{first}100{last}600"
+            found = [m for v in values if (m := INTERVAL.match(str(v)))]
+            one = next((m for m in found if _PRIMARY.fullmatch(ucsc(m[1]))), found[0])
+            first, last = one.string[one.end(1)], one.string[one.end(2)]
+            return f"{'chr1' if one[1].lower().startswith('chr') else '1'}{first}100{last}600"
     return "no coordinates"
 
 
@@ -137,9 +149,9 @@ class Build:
         """The evidence, against the builds ``others`` (none given: all that come near)."""
         if self.said:
             return self.said
-        asked = others or [b for b, reason in self.against.items() if "ends at" in reason]
+        asked = others or [b for b, reason in self.against.items() if "begins at" in reason]
         reasons = [self.against[one] for one in asked if one in self.against]
-        return "; ".join(reasons) or "no peak lies beyond its chromosomes"
+        return "; ".join(reasons) or "none lies beyond its chromosomes"
 
     def __str__(self) -> str:
         return " or ".join(self.possible) or "no known build"
@@ -161,21 +173,31 @@ def build_of(table: pd.DataFrame, genome: np.ndarray | None = None) -> Build:
         for build, words in BUILDS.items():
             if any(word in common.lower() for word in words):
                 return Build((build,), {}, f"the column genome says {common}")
-    ends = table[table["chrom"] != ""].groupby("chrom", observed=True)["end"].max()
-    primary = {str(n): int(end) for n, end in ends.items() if _PRIMARY.fullmatch(str(n))}
+    # A window may reach over the end of a chromosome; it cannot begin there.
+    last = table[table["chrom"] != ""].groupby("chrom", observed=True)["start"].max()
+    primary = {str(n): int(start) for n, start in last.items() if _PRIMARY.fullmatch(str(n))}
     against = {}
     for build in BUILDS:
         sizes = chromosome_sizes(build)
         alien = [name for name in primary if name not in sizes]
-        beyond = {n: end for n, end in primary.items() if end > sizes.get(n, end) + SLACK}
+        beyond = {n: at for n, at in primary.items() if at >= sizes.get(n, at + 1)}
         if alien:
             against[build] = f"{build} has no {', '.join(alien[:3])}"
         elif beyond:
             name = max(beyond, key=lambda name: beyond[name] - sizes[name])
             against[build] = (
-                f"a peak ends at {name}:{beyond[name]:,}, {build}'s {name} ends at {sizes[name]:,}"
+                f"one begins at {name}:{beyond[name]:,}, {build}'s {name} ends at {sizes[name]:,}"
             )
     return Build(tuple(build for build in BUILDS if build not in against), against)
+
+
+def has_interval_library() -> bool:
+    """Whether bioframe is installed."""
+    try:
+        interval_library()
+    except DataError:
+        return False
+    return True
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,14 @@ from cytonym.errors import DataError, Problem, suggest
 
 Opened = tuple[dict[str, Contents], pd.DataFrame | None, list[str]]
 """By modality its contents; the facts that all cells share; notes."""
+
+
+def has_modalities(data: Any) -> bool:
+    """Whether ``data`` is a MuData (a file or in memory) or ``{"rna": ..., "atac": ...}``."""
+    mudata = sys.modules.get("mudata")
+    if isinstance(data, Mapping) or (mudata is not None and isinstance(data, mudata.MuData)):
+        return True
+    return isinstance(data, str | Path) and Path(data).suffix.lower() == ".h5mu"
 
 
 def open_modalities(
@@ -109,6 +118,52 @@ def _left(parts: Mapping[str, Contents], modalities: Mapping[str, str] | None) -
     return [f"modalities that are left out: {', '.join(left)}"] if left else []
 
 
+def facts_of(frames: Mapping[str, pd.DataFrame], obs: pd.DataFrame | None) -> pd.DataFrame:
+    """Facts of all cells that any modality has.
+
+    A column of ``obs`` is taken as it is: what is missing there was left out on purpose. A column
+    that only modalities have comes from the first, for cells that it lacks from the next.
+    """
+    names = pd.Index([])
+    for frame in frames.values():
+        names = names.append(frame.index.difference(names, sort=False))
+    facts = pd.DataFrame(index=names)
+    if obs is not None:
+        facts = obs.copy()
+        facts.index = unique_names(facts.index)[0]
+        facts = facts.loc[facts.index.isin(names)]
+    given, seen = {*facts.columns}, pd.Index([])
+    for frame in frames.values():
+        new = facts.index.isin(frame.index.difference(seen))
+        for column in frame.columns:
+            own = frame[column].reindex(facts.index)
+            if column not in facts:
+                facts[column] = own
+            elif column not in given and new.any():
+                mixed = facts[column].astype(object).where(~new, own.astype(object))
+                kinds = {type(value) for value in mixed.dropna()}
+                facts[column] = mixed if len(kinds) < 2 else mixed.map(str, na_action="ignore")
+        seen = seen.union(frame.index)
+    return facts
+
+
+def _disagreements(parts: Mapping[str, Cells]) -> list[str]:
+    """Columns that say different things of the same cells in two modalities."""
+    said = []
+    for (first, one), (second, other) in combinations(parts.items(), 2):
+        cells = one.obs.index.intersection(other.obs.index)
+        for column in one.obs.columns.intersection(other.obs.columns):
+            mine, theirs = (part.obs.loc[cells, column].astype(str) for part in (one, other))
+            if pd.api.types.is_float_dtype(one.obs[column].dtype):
+                continue  # a measure of the modality, such as its quality
+            if differ := int((mine != theirs).sum()):
+                said.append(
+                    f"obs[{column!r}] differs between {first} and {second} in {differ:,} cells; "
+                    f"that of {first} is taken"
+                )
+    return said
+
+
 def join(parts: Mapping[str, Cells], obs: pd.DataFrame | None, notes: list[str]) -> Cells:
     """One data set of all cells that any modality has.
 
@@ -126,23 +181,9 @@ def join(parts: Mapping[str, Cells], obs: pd.DataFrame | None, notes: list[str])
     DataError
         No cell is in two modalities.
     """
-    names = pd.Index([])
-    for part in parts.values():
-        names = names.append(part.obs.index.difference(names, sort=False))
-    facts = pd.DataFrame(index=names)
-    if obs is not None:
-        facts = obs.copy()
-        facts.index = unique_names(facts.index)[0]
-        facts = facts.loc[facts.index.isin(names)]
-    for part in parts.values():
-        for column in part.obs.columns:
-            own = part.obs[column].reindex(facts.index)
-            if column not in facts:
-                facts[column] = own
-            elif bool(np.any(facts[column].isna())):  # a cell that only this modality has
-                known = facts[column].astype(object)
-                facts[column] = known.where(known.notna(), own.astype(object))
-    joined, notes = {}, [*notes]
+    facts = facts_of({name: part.obs for name, part in parts.items()}, obs)
+    notes = [*notes, *_disagreements(parts)]
+    joined = {}
     for modality, part in parts.items():
         index = part.obs.index.get_indexer(facts.index)
         held = part.parts[modality]

@@ -65,7 +65,9 @@ class Feed:
     domain
         0 reference, 1 query.
 
-    ``n_empty`` counts cells without any value, as often as they are read from the source.
+    A cell without any value of a modality that has some of another one counts as a cell without
+    that modality; ``n_without`` counts these, ``n_empty`` cells without any value at all, both as
+    often as they are read from the source.
     """
 
     source: CellSource
@@ -76,6 +78,8 @@ class Feed:
     memory: int = 2 * 1024**3
     domain: int = 0
     n_empty: int = 0
+    n_without: dict[str, int] = field(default_factory=dict)
+    _held: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     _kept: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     _place: np.ndarray | None = field(default=None, repr=False)
 
@@ -85,41 +89,56 @@ class Feed:
 
     def of(self, rows: np.ndarray) -> Feed:
         """The same data, other cells."""
-        return replace(self, rows=rows, n_empty=0, _kept={}, _place=None)
+        return replace(self, rows=rows, n_empty=0, n_without={}, _held={}, _kept={}, _place=None)
 
     def keep(self) -> None:
         """Make the features once and hold them, where they fit into ``memory``."""
         if self._kept or not self._fits():
             return
         for modality, bound in self.bound.items():
-            blocks = SourceBlocks(self.source, modality, self.rows)
-            self._kept[modality] = np.concatenate([_dense(bound.apply(block)) for block in blocks])
+            made, held = [], []
+            for block in SourceBlocks(self.source, modality, self.rows):
+                made.append(_dense(bound.apply(block)))
+                held.append(np.diff(block.indptr) > 0)
+            self._kept[modality], self._held[modality] = np.concatenate(made), np.concatenate(held)
         self._place = np.empty(int(self.rows.max()) + 1, dtype=np.int64)
         self._place[self.rows] = np.arange(len(self.rows))
 
     def batch(self, rows: np.ndarray) -> Batch:
         """The cells ``rows`` (int, of the source) as a batch."""
-        x, counts = {}, {}
-        empty = np.full(len(rows), self._place is None)
+        x, counts, held = {}, {}, {}
         for modality, bound in self.bound.items():
             if self._place is not None:
                 x[modality] = torch.from_numpy(self._kept[modality][self._place[rows]])
+                held[modality] = self._held[modality][self._place[rows]]
             if self._place is None or modality in self.counts:
                 block = self.source.read(modality, rows)
-                empty &= np.diff(block.indptr) == 0
                 if self._place is None:
                     x[modality] = torch.from_numpy(_dense(bound.apply(block)))
+                    held[modality] = np.diff(block.indptr) > 0
                 if modality in self.counts:
                     counts[modality] = torch.from_numpy(block.toarray())
-        self.n_empty += int(empty.sum())
         return Batch(
             x,
             counts,
-            {name: torch.from_numpy(self.source.present(name)[rows]) for name in self.bound},
+            {name: torch.from_numpy(one) for name, one in self._present(held, rows).items()},
             torch.from_numpy(self.y[rows]),
             torch.full((len(rows),), self.domain, dtype=torch.int64),
             torch.from_numpy(rows.astype(np.int64)),
         )
+
+    def _present(self, held: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Which modalities were measured in the cells ``rows``; counts those without values."""
+        some = np.logical_or.reduce([*held.values()])
+        self.n_empty += int((~some).sum()) if self._place is None else 0
+        there = {}
+        for name, values in held.items():
+            measured = self.source.present(name)[rows]
+            without = measured & ~values & some
+            if without.any():
+                self.n_without[name] = self.n_without.get(name, 0) + int(without.sum())
+            there[name] = measured & ~without
+        return there
 
     def batches(self, size: int) -> Iterator[tuple[np.ndarray, Batch]]:
         """All cells in order, with their rows."""

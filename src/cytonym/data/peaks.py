@@ -7,9 +7,19 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from cytonym.data.coverage import Coverage
-from cytonym.data.intervals import Build, build_of, interval_library, intervals, style
+from cytonym.data.intervals import (
+    Build,
+    build_of,
+    interval_library,
+    interval_text,
+    intervals,
+    style,
+)
 from cytonym.errors import Problem
 from cytonym.types import FeatureSpace
+
+WIDE = 5
+"""Peaks that many times as wide as the reference's are remarked upon."""
 
 SHIFT = 1_000_000
 """Base pairs by which peaks are moved to see how many overlap by chance."""
@@ -30,23 +40,31 @@ def match_peaks(query: FeatureSpace, reference: FeatureSpace) -> tuple[csr_matri
     asked, known = intervals(query), intervals(reference)
     if asked is None or known is None:
         return None
-    placed = (known["chrom"] != "").to_numpy()
-    mine, theirs = _keys(asked), _keys(known)
-    first = np.flatnonzero(~theirs.duplicated() & placed)
+    mine, theirs = (_keys(t, s) for t, s in ((asked, query), (known, reference)))
+    first = np.flatnonzero(~theirs.duplicated())
     place = theirs[first].get_indexer(mine)
     rows = np.flatnonzero(place >= 0)
     columns = first[place[rows]]
-    rest = np.setdiff1d(np.flatnonzero(placed), columns)
-    by, notes = "coordinates", []
-    if len(rest):
-        over, under = _overlaps(asked, known.iloc[rest])
-        rows, columns = np.append(rows, over), np.append(columns, rest[under])
-        by = "overlap of coordinates" if len(under) else by
-        if len(under):
+    repeats = len(rows) - len(np.unique(columns))
+    rest = np.setdiff1d(np.flatnonzero(known["chrom"] != ""), columns)
+    by, notes, chance = "coordinates", [], None
+    if repeats:
+        notes.append(f"{repeats:,} repeated peaks were added up")
+    over, under = _overlaps(asked, known.iloc[rest]) if len(rest) else (rest, rest)
+    if len(under):
+        by = "overlap of coordinates"
+        chance = by_chance(asked, known)
+        wide = _width(asked.iloc[np.unique(over)]) / max(_width(known.iloc[rest]), 1)
+        if wide > WIDE:
             notes.append(
-                f"{len(np.unique(under)):,} peaks of the reference are no peaks of the data; they "
-                f"get the counts of the {len(np.unique(over)):,} that overlap them"
+                f"the data's peaks are {wide:.0f} times as wide as the reference's: a count in one "
+                "says little of the peaks in it; count the fragments instead (cytonym count)"
             )
+        notes.append(
+            f"{len(np.unique(under)):,} peaks of the reference are no peaks of the data; they "
+            f"get the counts of the {len(np.unique(over)):,} that overlap them"
+        )
+    rows, columns = np.append(rows, over), np.append(columns, rest[under])
     unread = len(query) - len(np.unique(rows))
     if unread:
         notes.append(
@@ -59,7 +77,7 @@ def match_peaks(query: FeatureSpace, reference: FeatureSpace) -> tuple[csr_matri
     selection = csr_matrix((ones, (rows, columns)), shape=(len(query), len(reference)))
     missing = np.delete(reference.names, shared)
     sizes = len(reference), len(query), len(shared)
-    return selection, Coverage(query.modality, *sizes, by, missing, tuple(notes))
+    return selection, Coverage(query.modality, *sizes, by, missing, tuple(notes), chance)
 
 
 def unlike(query: FeatureSpace, reference: FeatureSpace) -> Problem | None:
@@ -79,25 +97,25 @@ def unlike(query: FeatureSpace, reference: FeatureSpace) -> Problem | None:
 
 
 def another_genome(ours: Build, theirs: Build) -> Problem | None:
-    """What is wrong if two sets of intervals cannot lie on one genome build."""
-    if {*ours.possible} & {*theirs.possible}:
+    """What is wrong if two sets of intervals cannot lie on one genome build.
+
+    Where neither fits a known build nothing can be said.
+    """
+    if {*ours.possible} & {*theirs.possible} or not (ours.possible or theirs.possible):
         return None
     return Problem(
-        "the peaks lie on different genome builds:"
+        "the intervals lie on different genome builds:"
         f"\n      the data: {ours} ({ours.why(*theirs.possible)})"
         f"\n      the reference: {theirs} ({theirs.why(*ours.possible)})",
         "lift the data over to the reference's build, or align the reads to it",
     )
 
 
-def by_chance(query: FeatureSpace, reference: FeatureSpace) -> float | None:
-    """The share of the reference's peaks that overlap the query's, were these 1 Mb further on.
+def by_chance(asked: pd.DataFrame, known: pd.DataFrame) -> float:
+    """The share of ``known`` peaks that overlap, were those of ``asked`` 1 Mb further on.
 
-    The right genome gives many times as many; None where a side has no coordinates.
+    The right genome gives many times as many.
     """
-    asked, known = intervals(query), intervals(reference)
-    if asked is None or known is None:
-        return None
     moved = asked.assign(start=asked["start"] + SHIFT, end=asked["end"] + SHIFT)
     return len(np.unique(_overlaps(moved, known)[1])) / max(1, len(known))
 
@@ -113,9 +131,15 @@ def _overlaps(over: pd.DataFrame, under: pd.DataFrame) -> tuple[np.ndarray, np.n
     return pairs["index"].to_numpy(np.int64), pairs["index_"].to_numpy(np.int64)
 
 
-def _keys(table: pd.DataFrame) -> pd.Index:
-    start, end = table["start"].astype(str), table["end"].astype(str)
-    return pd.Index(table["chrom"] + ":" + start + "-" + end)
+def _width(table: pd.DataFrame) -> float:
+    """Median, in bp."""
+    return float((table["end"] - table["start"]).median())
+
+
+def _keys(table: pd.DataFrame, space: FeatureSpace) -> pd.Index:
+    """Intervals as text; the name where a peak has none."""
+    placed = table["chrom"] != ""
+    return pd.Index(interval_text(table).where(placed, pd.Series(space.names, dtype=object)))
 
 
 def _renamed(query: FeatureSpace, reference: FeatureSpace) -> list[str]:

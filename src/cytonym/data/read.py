@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,22 @@ class Reading:
     genes: str | None = None
     layer: str | None = None
     modalities: Mapping[str, str] | None = None
+
+
+def readings(contents: Mapping[str, Contents], how: Reading) -> dict[str, Reading]:
+    """What of it is meant for each of several modalities.
+
+    A gene column belongs to the genes, a layer to the modalities that have it; one that none has
+    is asked of all, which then say so.
+    """
+    have = {name: how.layer in layer_names(one) for name, one in contents.items()}
+    return {
+        name: Reading(
+            how.genes if name == "rna" else None,
+            how.layer if have[name] or not any(have.values()) else None,
+        )
+        for name in contents
+    }
 
 
 def open_cells(
@@ -78,14 +95,17 @@ def read_obsm(path: str | Path, name: str) -> np.ndarray:
     """
     path = Path(path).expanduser()
     try:
-        root: Any = zarr.open_group(path, mode="r") if path.is_dir() else h5py.File(path, "r")
+        opened: Any = (
+            nullcontext(zarr.open_group(path, mode="r")) if path.is_dir() else h5py.File(path)
+        )
     except (OSError, ValueError) as error:
         raise damaged(path.name, error) from error
-    there = sorted(root["obsm"]) if "obsm" in root else []
-    if name not in there:
-        remedy = suggest(name, there) if there else "obsm is empty: annotate the cells first"
-        raise DataError(Problem(f"there is no obsm[{name!r}]", remedy), subject=path.name)
-    values: Any = read_elem(root["obsm"][name])
+    with opened as root:
+        there = sorted(root["obsm"]) if "obsm" in root else []
+        if name not in there:
+            remedy = suggest(name, there) if there else "obsm is empty: annotate the cells first"
+            raise DataError(Problem(f"there is no obsm[{name!r}]", remedy), subject=path.name)
+        values: Any = read_elem(root["obsm"][name])
     return np.asarray(values.toarray() if issparse(values) else values, dtype=np.float32)
 
 
@@ -100,14 +120,10 @@ def open_read(data: Any, how: Reading) -> Cells:
 def open_joined(several: Opened, how: Reading) -> Cells:
     """Choose what is read of each modality, and join them; all problems at once."""
     contents, obs, notes = several
-    parts, problems = {}, []
+    parts, problems, own = {}, [], readings(contents, how)
     for modality, one in contents.items():
-        try:  # a gene column belongs to the genes, a layer to the modality that has it
-            parts[modality] = _opened(
-                one,
-                how.layer if how.layer in layer_names(one) or modality == "rna" else None,
-                how.genes if modality == "rna" else None,
-            )
+        try:
+            parts[modality] = _opened(one, own[modality].layer, own[modality].genes)
         except DataError as error:
             problems += [Problem(f"{modality}: {p.what}", p.remedy) for p in error.problems]
     if problems:
@@ -164,6 +180,10 @@ def open_contents(data: str | Path | AnnData) -> Contents:
     if path.stat().st_size == 0:
         raise DataError(Problem("the file is empty (0 bytes)", "copy it again"), subject=path.name)
     suffix = path.suffix.lower()
+    if {".tsv", ".bed"} & {one.lower() for one in path.suffixes}:
+        what = "text is read as fragments only"
+        remedy = f"cytonym count {path.name} --peaks MODEL --out counted.h5ad, then use that"
+        raise DataError(Problem(what, remedy), subject=path.name)
     if suffix not in (".h5ad", ".h5mu", ".h5", ".hdf5"):
         problem = Problem(
             f"{path.suffix or 'a name without ending'} is not a known format", f"give {FORMATS}"

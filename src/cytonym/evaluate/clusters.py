@@ -57,6 +57,8 @@ def cluster_scores(
     OptionError
         Leiden without igraph.
     """
+    if unknown := {*by} - {"kmeans", "leiden"}:
+        raise OptionError(f"No clustering {', '.join(sorted(unknown))}; there are kmeans, leiden.")
     embedding, truth = np.asarray(embedding), pd.Series(truth)
     lengths = {len(embedding), len(truth)} | ({len(predicted)} if predicted is not None else set())
     if embedding.ndim != 2 or len(lengths) > 1:
@@ -117,6 +119,8 @@ def _leiden(x: np.ndarray, neighbours: int, resolution: float, seed: int) -> np.
         raise OptionError(
             "Leiden needs igraph: pip install 'cytonym[sc]', or leave it out (by=('kmeans',))."
         ) from error
+    if len(x) < 3:
+        return np.zeros(len(x), dtype=np.int64)
     near = kneighbors_graph(x, min(neighbours, len(x) - 1))
     start, end = (near + near.T).nonzero()
     once = start < end

@@ -54,9 +54,11 @@ def choose(
     rows = rows[sample(task.y[rows], most=PROBED, seed=task.seed)]
     y = np.unique(task.y[rows], return_inverse=True)[1]
     fold = folds(y, n=3, seed=task.seed)
+    if any(len(np.unique(y[fold != one])) < 2 for one in range(3)):
+        log.info("Too few labelled cells with %s to choose by", " and ".join(modalities))
+        return candidates[0], ()
     seen: dict[str, Any] = {}
-    known: dict[str, np.ndarray] = {}
-    tried = []
+    tried: dict[str, tuple[Any, np.ndarray]] = {}
     with Watch("choosing", len(candidates), show=progress, unit="input") as watch:
         for place, candidate in enumerate(candidates):
             parts = [
@@ -65,18 +67,19 @@ def choose(
                 if modality in modalities
             ]
             name = " ".join(key for key, _ in parts)
-            if name not in known:  # a panel of all genes may be the panel of the most variable
-                known[name] = probe(np.hstack([np.concatenate(x.parts) for _, x in parts]), y, fold)
-            tried.append(known[name])
-            watch.epoch(place + 1, {"score": score(y, tried[-1])})
-    best, found = pick(y, tried)
-    changed = _differing(candidates)
+            if name not in tried:  # a panel of all genes may be the panel of the most variable
+                x = np.hstack([np.concatenate(held.parts) for _, held in parts])
+                tried[name] = (candidate, probe(x, y, fold))
+            watch.epoch(place + 1, {"score": score(y, tried[name][1])})
+    kept = [candidate for candidate, _ in tried.values()]
+    best, found = pick(y, [named for _, named in tried.values()])
+    changed = _differing(kept)
     facts = tuple(
         {**{key: getattr(one, key) for key in changed}, "score": round(value, 4)}
-        for one, value in zip(candidates, found, strict=True)
+        for one, value in zip(kept, found, strict=True)
     )
     log.info("Chose %s", facts[best])
-    return candidates[best], facts
+    return kept[best], facts
 
 
 def _fitted(

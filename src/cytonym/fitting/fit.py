@@ -13,6 +13,7 @@ import torch
 
 from cytonym.annotator import Annotator, Data, check_values, mean_salience, unread
 from cytonym.data.align import align, match, misfit, space_of
+from cytonym.data.joined import has_modalities
 from cytonym.data.labels import Labels, read_labels
 from cytonym.data.read import open_cells
 from cytonym.data.source import Cells
@@ -100,7 +101,7 @@ def fit(
     cells = open_cells(reference, layer=layer, genes=genes, modalities=modalities)
     recipe, notes = pick_method(method, cells.spaces)
     parsed = parse(recipe.Options, options, presets=recipe.presets)
-    task, found = _task(recipe, cells, labels, query, genes, seed)
+    task, found = _task(recipe, cells, labels, query, genes, modalities, seed)
     notes += found
     with torch.random.fork_rng():
         held = holdout(task.y, share=validation, seed=seed)
@@ -182,6 +183,7 @@ def _task(
     labels: str,
     query: Data | None,
     genes: str | None,
+    modalities: Mapping[str, str] | None,
     seed: int,
 ) -> tuple[Task, list[str]]:
     """The reference made ready, with what was found on the way; all problems at once."""
@@ -192,17 +194,32 @@ def _task(
     notes = [*cells.notes, *found.notes, *unread(cells, wanted)]
     notes += cells.read_as(spaces)
     if query is not None:
-        spaces = _shared(spaces, query, notes, genes)
+        spaces = _shared(spaces, query, notes, genes, modalities)
     source, coverage = align(cells, spaces, genes=genes)
     notes += [note for found in coverage.values() for note in found.notes]
-    return Task(source, spaces, found.codes, found.names, seed), notes
+    there = {name: source.present(name) for name in spaces}
+    measured = np.logical_or.reduce([*there.values()])
+    if lost := int((~measured & (found.codes >= 0)).sum()):
+        lacking = " and ".join(spaces)
+        notes.append(f"{lost:,} labelled cells lack {lacking}: nothing is learned of them")
+    for name, have in there.items():
+        unseen = np.setdiff1d(found.codes[measured & (found.codes >= 0)], found.codes[have])
+        if len(unseen):
+            types = ", ".join(str(found.names[code]) for code in unseen[:5])
+            notes.append(f"no cell of these types has {name}, so {name} alone names none: {types}")
+    codes = np.where(measured, found.codes, -1)
+    return Task(source, spaces, codes, found.names, seed), notes
 
 
 def _shared(
-    spaces: Mapping[str, FeatureSpace], query: Data, notes: list[str], genes: str | None
+    spaces: Mapping[str, FeatureSpace],
+    query: Data,
+    notes: list[str],
+    genes: str | None,
+    modalities: Mapping[str, str] | None,
 ) -> dict[str, FeatureSpace]:
     """Only the features that the query has too; too few is a DataError."""
-    cells = open_cells(query)
+    cells = open_cells(query, modalities=modalities if has_modalities(query) else None)
     if genes is not None and all(genes not in space.columns for space in cells.spaces.values()):
         genes = None  # a column of the reference alone
     out = dict(spaces)

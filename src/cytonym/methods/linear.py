@@ -68,7 +68,7 @@ class Linear(Method[LinearOptions]):
 
         def loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
             assert isinstance(net, LinearNet)
-            fit = classification(net(batch.x["rna"]), batch.y, balance=even)
+            fit = classification(net(batch.x["rna"]), batch.y, even=even)
             shrink = ridge(net.scores.weight, options.penalty, n_cells)
             return {"total": fit + shrink, "cross_entropy": fit.detach()}
 

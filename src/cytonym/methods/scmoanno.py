@@ -67,8 +67,8 @@ class ScMoAnnoOptions(Options):
     heads: PositiveInt = Field(4, description="attention heads")
     hidden: PositiveInt = Field(128, description="width of the feed-forward layers")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout inside the encoders")
-    modality_dropout: Share = Field(
-        0.15, description="share of training cells from which a modality is hidden, each"
+    modality_dropout: float = Field(
+        0.15, ge=0, le=0.5, description="share of training cells from which a modality is hidden"
     )
     linear_path: bool = Field(
         True, description="linear maps of the components, solved first, share in the scores"
@@ -104,7 +104,10 @@ class Gate(nn.Module):
     def __init__(self, share: float, *, learned: bool) -> None:
         super().__init__()
         start = torch.tensor(share).clamp(1e-4, 1 - 1e-4).logit()
-        self.logit = nn.Parameter(start, requires_grad=learned)
+        if learned:
+            self.logit = nn.Parameter(start)
+        else:  # no parameter: no optimiser can move it
+            self.register_buffer("logit", start)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Both of one shape."""
@@ -140,6 +143,10 @@ class Cells:
     there: Mapping[str, Bool[Tensor, " keys"]]
 
 
+DIGITS = torch.tensor([1.0, 2.0**-16, 2.0**-32, 2.0**-48], dtype=torch.float64)
+"""Four draws of 16 bits make one that no two cells share."""
+
+
 class Bank(nn.Module):
     """A sample of the training cells, each type by its share, which every cell attends to.
 
@@ -165,10 +172,11 @@ class Bank(nn.Module):
     def offer(self, key: Tensor, y: Tensor, cells: Cells, sizes: Sequence[int]) -> None:
         """Take from labelled ``cells`` what belongs into the sample."""
         new = (y >= 0) & ~torch.isin(key, self.get_buffer("key"))
+        new &= torch.triu(key[:, None] == key[None, :]).sum(0) == 1  # the first of equal ones
         held = self.cells()
         keys = torch.cat([self.get_buffer("key"), key[new]])
         types = torch.cat([self.get_buffer("y"), y[new]])
-        draw = random_like(keys, 1, seed=0)[:, 0]
+        draw = random_like(keys, 4, seed=0).double() @ DIGITS.to(keys.device)
         order = torch.argsort(draw, stable=True)
         rank = torch.empty_like(draw)
         for code in types.unique():
@@ -225,11 +233,12 @@ class Pretrain(nn.Module):
         self.options = options
         self.enter = nn.ModuleDict({name: Enter(widths[name], options) for name in OTHER})
         width = options.token if options.attend == "token" else options.dim
-        self.attention = nn.MultiheadAttention(width, options.heads, batch_first=True)
-        banked = options.attend == "cells" and options.bank is not None
+        learned, attends = options.gates == "learned", options.fusion != "direct"
+        banked = attends and options.attend == "cells" and options.bank is not None
         self.bank = Bank(options.bank or 0, widths) if banked else None
-        learned = options.gates == "learned"
-        self.gate = nn.ModuleDict({m: Gate(options.own_share, learned=learned) for m in OTHER})
+        if attends:
+            self.attention = nn.MultiheadAttention(width, options.heads, batch_first=True)
+            self.gate = nn.ModuleDict({m: Gate(options.own_share, learned=learned) for m in OTHER})
         self.reader = nn.ModuleDict({name: Reader(options) for name in OTHER})
         self.names = classifier(options.token, n_types)
 
@@ -432,7 +441,7 @@ def pretrain_loss(
     scores = net.pretrain(x, there, among)
     parts = {
         name: classification(
-            scores[name], torch.where(there[name], batch.y, -1), balance=even, whole=True
+            scores[name], torch.where(there[name], batch.y, -1), even=even, whole=True
         )
         for name in OTHER
     }
@@ -445,7 +454,7 @@ def final_loss(net: nn.Module, batch: Batch, clock: Clock, *, even: Balance) -> 
     x, there = hidden(batch, net.options.modality_dropout, clock.seed)
     with torch.no_grad():
         fused = net.pretrain.fused(net.whole(x), there)
-    return {"total": classification(net.final(fused, there)[1], batch.y, balance=even)}
+    return {"total": classification(net.final(fused, there)[1], batch.y, even=even)}
 
 
 def linear_loss(
@@ -464,7 +473,7 @@ def linear_loss(
         else:
             wanted, kept = whole[name], there[name]
         y = torch.where(kept, batch.y, -1)
-        parts[f"linear_{name}"] = classification(own(wanted), y, balance=even)
+        parts[f"linear_{name}"] = classification(own(wanted), y, even=even, whole=True)
         shrink = shrink + ridge(own.weight, net.options.penalty, n_cells)
     return {"total": torch.stack([*parts.values()]).sum() + shrink, **parts}
 

@@ -514,7 +514,7 @@ def main_loss(
         parts["classification"] = classification_bce(scores, batch.y)
     else:
         parts["classification"] = classification(
-            scores, batch.y, balance=even, smoothing=options.label_smoothing
+            scores, batch.y, even=even, smoothing=options.label_smoothing
         )
     total = parts["classification"]
     if options.contrast:
@@ -568,7 +568,7 @@ def linear_loss(n_cells: int, even: Balance) -> Loss:
     def loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         assert isinstance(net, SCTransNet)
         assert net.linear is not None
-        fit = classification(net.linear(observed(batch.x["rna"])[0]), batch.y, balance=even)
+        fit = classification(net.linear(observed(batch.x["rna"])[0]), batch.y, even=even)
         shrink = ridge(net.linear.weight, net.options.penalty, n_cells)
         return {"total": fit + shrink, "linear": fit.detach()}
 

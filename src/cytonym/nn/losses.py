@@ -46,20 +46,21 @@ def classification(
     scores: Float[Tensor, "cells types"],
     y: Int[Tensor, " cells"],
     *,
-    balance: Balance | None = None,
+    even: Balance | None = None,
     smoothing: float = 0.0,
     whole: bool = False,
 ) -> Float[Tensor, ""]:
     """Mean cross-entropy over labelled cells; 0 where no cell has a label.
 
+    ``even`` makes up for types of unequal size.
     With ``whole`` the sum is divided by all cells, which weighs a batch alike on all processes.
     """
     labelled = y >= 0
     weight = None
-    if balance is not None and balance.offset is not None:
-        scores = scores + balance.offset.to(scores.device)
-    if balance is not None and balance.weight is not None:
-        weight = balance.weight.to(scores)
+    if even is not None and even.offset is not None:
+        scores = scores + even.offset.to(scores.device)
+    if even is not None and even.weight is not None:
+        weight = even.weight.to(scores)
     total = F.cross_entropy(
         scores, y.clamp_min(0), weight=weight, reduction="none", label_smoothing=smoothing
     )

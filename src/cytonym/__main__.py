@@ -1,0 +1,5 @@
+"""``python -m cytonym``."""
+
+from cytonym.cli import main
+
+main()
