@@ -3,8 +3,8 @@
     python benchmarks/scmoanno_folds.py --data DIR --out FOLDER --seeds 0-2
 
 Six of the eight libraries teach, two are named, four times. ``--models`` picks among ``logistic
-regression``, ``linear``, ``sctrans`` and those of ``MODELS``; ``--set`` changes options of these. Lines go to
-``scmoanno_folds.jsonl``, means over folds and seeds to ``scmoanno_folds.md``.
+regression``, ``linear``, ``sctrans`` and those of ``MODELS``; ``--set`` changes options of these.
+Lines go to ``scmoanno_folds.jsonl``, means over folds and seeds to ``scmoanno_folds.md``.
 """
 
 from __future__ import annotations

@@ -89,8 +89,8 @@ class Kit:
 
     method: Method
     settings: Mapping[str, Any]
-    reference: AnnData = field(repr=False)
-    query: AnnData = field(repr=False)
+    reference: Any = field(repr=False)
+    query: Any = field(repr=False)
 
     def fit(self, reference: AnnData | None = None, **more: Any) -> Annotator:
         """A whole fit, silent and without the comparison."""
@@ -145,9 +145,17 @@ def simulated(modalities: Sequence[str]) -> AnnData:
     return both
 
 
+def with_gaps() -> Any:
+    """200 cells of which 80 have one modality alone."""
+    parts = simulate_multiome(200, N_GENES, N_TYPES, seed=4, n_peaks=200)
+    return {"rna": parts["rna"][:160].copy(), "atac": parts["atac"][40:].copy()}
+
+
 def kit_of(name: str) -> Kit:
-    """The kit of a method, or of one of ``VARIANTS``."""
+    """The kit of a method, of one of ``VARIANTS``, or ``method:gaps``."""
     method = cytonym.methods()[name.partition(":")[0]]
+    if name.endswith(":gaps"):
+        return Kit(method, TINY[method.name], with_gaps(), with_gaps())
     cells = simulated([*method.needs.modalities])
     reference, query = cells[:N_REFERENCE].copy(), cells[N_REFERENCE:].copy()
     reference.uns["note"] = {"made": "by a simulation"}
@@ -165,7 +173,7 @@ def kit(request: pytest.FixtureRequest) -> Kit:
 
 @pytest.fixture
 def all_kits() -> list[str]:
-    return KITS
+    return [*KITS, "scmoanno:gaps"]
 
 
 @pytest.fixture

@@ -74,6 +74,7 @@ def method_record(method: Method, *, whole: bool = False) -> dict[str, Any]:
         "paper": method.paper,
         "needs": {
             "modalities": dict(method.needs.modalities),
+            "optional": method.needs.optional,
             "counts": method.needs.counts,
             "labels": method.needs.labels,
         },
@@ -111,7 +112,8 @@ def method_page(method: Method) -> str:
 
 
 def _needs(method: Method) -> str:
-    parts = [*method.needs.modalities]
+    words = " and/or " if method.needs.optional else " and "
+    parts = [words.join(method.needs.modalities)]
     parts += ["raw counts"] if method.needs.counts else []
     parts += ["labels"] if method.needs.labels else []
     return ", ".join(parts)
