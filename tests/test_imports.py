@@ -15,7 +15,7 @@ LAYERS = [
     ["types", "options", "report", "files"],
     ["nn", "prep", "dna"],
     ["data", "methods", "train", "evaluate"],
-    ["result", "bundle", "places", "trust", "regulation"],
+    ["result", "bundle", "places", "explaining", "trust", "regulation"],
     ["annotator", "fitting", "inspecting", "counting"],
     ["cli", "view", "demo", "__init__", "__main__"],
 ]

@@ -20,9 +20,11 @@ from cytonym.bundle import Bundle, read_bundle, write_bundle
 from cytonym.data.align import align
 from cytonym.data.coverage import Coverage
 from cytonym.data.loader import Feed
+from cytonym.data.pairing import pairing
 from cytonym.data.read import Reading, open_read
 from cytonym.errors import DataError, ModelError, OptionError, Problem
-from cytonym.methods import Completes, Explains, Method, get
+from cytonym.explaining import by_gene, by_sub_vector
+from cytonym.methods import Completes, Method, get
 from cytonym.options import Options
 from cytonym.prep import bind_chain, chain_state, restore_chain
 from cytonym.report import FitReport
@@ -208,10 +210,10 @@ class Annotator:
             raise OptionError(f"The method {self.method.name!r} does not say why.")
         names = self.feature_names()
         if by == "genes":
-            return _by_gene(self.salience, names, self.label_names, top)
+            return by_gene(self.salience, names, self.label_names, top)
         if "tokens" not in self.salience:
             raise OptionError(f"This {self.method.name!r} model has no sub-vectors.")
-        return _by_sub_vector(self.salience, names, self.label_names, top)
+        return by_sub_vector(self.salience, names, self.label_names, top)
 
     def feature_names(self) -> np.ndarray:
         """``(features,)`` str: the features that the network reads, of the first modality."""
@@ -262,6 +264,8 @@ class Annotator:
         n = len(source.cells)
         feed = Feed(source, bound, np.full(n, -1), np.arange(n), memory=0, domain=1)
         notes = [*cells.notes, *unread(cells, self.spaces)]
+        pairs = pairing(cells) if len(self.spaces) > 1 else None
+        notes += [pairs.note] if pairs and pairs.note else []
         notes += cells.read_as(coverage)
         notes += [str(found) for found in coverage.values()]
         notes += [
@@ -372,30 +376,6 @@ def check_values(method: Method, source: CellSource, subject: str) -> None:
         raise DataError(problems, subject=subject)
 
 
-def mean_salience(
-    method: Method, net: nn.Module, feed: Feed, n_types: int, *, batch_size: int = 256
-) -> dict[str, np.ndarray]:
-    """Mean salience of the labelled cells of ``feed``, by type; empty if there is none to have."""
-    if not isinstance(method, Explains):
-        return {}
-    sums: dict[str, np.ndarray] = {}
-    counts = np.zeros(n_types)
-    group = None
-    for _, batch in feed.batches(batch_size):
-        said = method.salience(net, batch)
-        (first, *_) = batch.x.values()
-        values = first.nan_to_num() if first.shape == said.features.shape else None
-        one_hot = np.eye(n_types, dtype=np.float32)[batch.y.numpy()]
-        counts += one_hot.sum(0)
-        found = {"features": said.features, "tokens": said.tokens, "values": values}
-        for name, tensor in found.items():
-            if tensor is not None:
-                sums[name] = sums.get(name, 0) + one_hot.T @ tensor.detach().float().numpy()
-        group = said.group
-    means = {name: total / np.maximum(counts, 1)[:, None] for name, total in sums.items()}
-    return means if group is None else {**means, "group": group.numpy()}
-
-
 def _unread(space: FeatureSpace, *, least: float = 0.2) -> Problem | None:
     """What is wrong if most of the features that the network reads were not measured."""
     measured = int(space.measured.sum())
@@ -421,44 +401,3 @@ def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[str,
     for name, array in arrays.items():
         if name.startswith(prefix):
             yield name.removeprefix(prefix), array
-
-
-def _by_gene(
-    salience: Mapping[str, np.ndarray], names: np.ndarray, types: list[str], top: int
-) -> pd.DataFrame:
-    tables = []
-    for code, label in enumerate(types):
-        scores = salience["features"][code]
-        best = np.argsort(-scores, kind="stable")[:top]
-        columns: dict[str, Any] = {
-            "type": label,
-            "rank": np.arange(1, len(best) + 1),
-            "gene": names[best],
-            "score": scores[best],
-        }
-        if "values" in salience:
-            above = salience["values"][code] > salience["values"].mean(0)
-            columns["expression"] = np.where(above[best], "high", "low")
-        if "tokens" in salience:
-            place = salience["group"][best]
-            columns |= {"sub_vector": place, "salience": salience["tokens"][code, place]}
-        tables.append(pd.DataFrame(columns))
-    return pd.concat(tables, ignore_index=True)
-
-
-def _by_sub_vector(
-    salience: Mapping[str, np.ndarray], names: np.ndarray, types: list[str], top: int
-) -> pd.DataFrame:
-    tokens, group = salience["tokens"], salience["group"]
-    rows = [
-        {
-            "type": label,
-            "rank": rank,
-            "sub_vector": int(place),
-            "salience": float(tokens[code, place]),
-            "genes": ",".join(names[group == place]),
-        }
-        for code, label in enumerate(types)
-        for rank, place in enumerate(np.argsort(-tokens[code], kind="stable")[:top], start=1)
-    ]
-    return pd.DataFrame(rows)

@@ -363,3 +363,22 @@ def test_an_earlier_answer_in_one_of_two_parts_is_replaced(world, tmp_path):
     assert "scmoanno model: 3 types" in repr(world.model)
     with pytest.raises(OptionError, match="batch_size is at least 1"):
         world.model.annotate(parts, batch_size=0)
+
+
+def test_repeated_names_are_joined_only_where_all_modalities_list_them_alike(world):
+    parts = {name: one.copy() for name, one in world.rest.items()}
+    for one in parts.values():
+        one.obs_names = [f"cell{i % 60}" for i in range(100)]
+    assert len(open_cells(parts)) == 100
+    parts["atac"] = parts["atac"][::-1].copy()
+    with pytest.raises(DataError, match="80 cell names are repeats, so which cells belong"):
+        open_cells(parts)
+
+
+def test_pairs_whose_depths_are_unrelated_are_told_in_a_fit_and_in_an_answer(world):
+    parts = {name: one.copy() for name, one in world.parts.items()}
+    rng = np.random.default_rng(0)
+    for one in parts.values():
+        one.X = one.X.multiply(rng.integers(1, 90, (300, 1))).tocsr()
+    assert any("are unrelated" in note for note in tiny_fit(parts).report.notes)
+    assert any("are unrelated" in n for n in world.model.annotate(parts, progress=False).notes)

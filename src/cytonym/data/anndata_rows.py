@@ -86,7 +86,7 @@ def _contents(
     if repeats:
         notes.append(f"{repeats:,} cell names are repeats; they were numbered -1, -2, ...")
     ordered = {where: places[where] for where in dict.fromkeys(order) if where in places}
-    return Contents(name, format, obs, ordered, notes, path)
+    return Contents(name, format, obs, ordered, notes, path, repeats)
 
 
 def _table(group: Any) -> pd.DataFrame:

@@ -54,7 +54,10 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """All that a file or object holds: ``places`` in the order in which counts are looked for."""
+    """All that a file or object holds: ``places`` in the order in which counts are looked for.
+
+    ``repeats`` cell names were there before; they are numbered in ``obs``.
+    """
 
     name: str
     format: str
@@ -62,6 +65,7 @@ class Contents:
     places: Mapping[str, Place]
     notes: list[str] = field(default_factory=list)
     path: Path | None = None
+    repeats: int = 0
 
     def sample(self, where: str, modality: str) -> tuple[np.ndarray, csr_matrix]:
         """Some row numbers of one place, and these rows as they are stored."""

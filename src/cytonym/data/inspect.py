@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
-from scipy.stats import spearmanr
 
 from cytonym.data.align import identifiers, match, misfit
 from cytonym.data.choose import choose, feature_space, genes_problem, structure
@@ -21,15 +20,13 @@ from cytonym.data.inspection import (
     Identifier,
     Inspection,
     ModalityFacts,
-    Pairing,
     PeakFacts,
 )
 from cytonym.data.intervals import build_of, intervals, style
 from cytonym.data.joined import open_modalities
-from cytonym.data.judge import SAMPLE_ROWS
 from cytonym.data.labels import candidates, check_labels
+from cytonym.data.pairing import pairing
 from cytonym.data.read import Reading, open_contents, open_joined, open_read, readings
-from cytonym.data.source import Cells
 from cytonym.errors import DataError, Problem
 from cytonym.types import FeatureSpace
 
@@ -92,7 +89,9 @@ def inspect_cells(
         except DataError as error:
             page.problems.extend(error.problems)
     if page.usable and len(page.modalities) > 1:
-        page = replace(page, pairing=_pairing(page, cells or open_read(data, how)))
+        found = pairing(cells or open_read(data, how))
+        page = replace(page, pairing=found)
+        page.notes.extend([found.note] if found and found.note else [])
     if spaces is not None and not page.coverage:
         what = f"it has {', '.join(page.modalities)}, the reference has {', '.join(spaces)}"
         page.problems.append(Problem(what, "give data with a modality of the reference"))
@@ -148,25 +147,6 @@ def _look_at_values(
                 page.problems.append(Problem(what, remedy))
     for way, size in _memory(contents, [page.modalities[m] for m in shown]).items():
         page.memory[way] = page.memory.get(way, 0.0) + size
-
-
-def _pairing(page: Inspection, cells: Cells) -> Pairing:
-    """Cells with both modalities, and whether their depths go together; notes what is odd."""
-    there = {name: cells.present(name) for name in cells.spaces}
-    both = np.logical_and.reduce([*there.values()])
-    rows = np.flatnonzero(both)
-    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE_ROWS)).astype(int)]
-    depths = [np.asarray(cells.read(name, rows).sum(axis=1)).ravel() for name in there]
-    spread = all(len(np.unique(depth)) > 1 for depth in depths)
-    related: Any = spearmanr(depths[0], depths[1]) if spread else None
-    correlation = 0.0 if related is None else float(related.statistic)
-    alone = {name: int((have & ~both).sum()) for name, have in there.items()}
-    if len(rows) >= 100 and correlation < 0.1:
-        page.notes.append(
-            f"the depths of {' and '.join(there)} are unrelated (correlation {correlation:.2f} "
-            f"over {len(rows):,} cells): check that a name is the same cell in both"
-        )
-    return Pairing(int(both.sum()), alone, round(correlation, 4), len(rows))
 
 
 def _peaks(space: FeatureSpace, block: csr_matrix) -> PeakFacts | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from cytonym.data.coverage import Coverage
 from cytonym.data.judge import Finding
+from cytonym.data.pairing import Pairing
 from cytonym.errors import Problem
 
 
@@ -33,28 +34,6 @@ class PeakFacts:
     builds: list[str]
     evidence: str
     binary: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Pairing:
-    """How well two modalities belong together.
-
-    ``shared`` cells have both, ``alone`` says by modality how many have only it. Depths (sums of
-    a cell) go together in cells that were measured in both: ``correlation`` is Spearman's, over
-    ``sampled`` shared cells.
-    """
-
-    shared: int
-    alone: dict[str, int]
-    correlation: float
-    sampled: int
-
-    def __str__(self) -> str:
-        rest = "".join(f", {n:,} with {name} alone" for name, n in self.alone.items() if n)
-        return (
-            f"{self.shared:,} cells with both{rest}; correlation of their depths "
-            f"{self.correlation:.2f} ({self.sampled:,} cells)"
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,11 @@ def read_obsm(path: str | Path, name: str) -> np.ndarray:
             remedy = suggest(name, there) if there else "obsm is empty: annotate the cells first"
             raise DataError(Problem(f"there is no obsm[{name!r}]", remedy), subject=path.name)
         values: Any = read_elem(root["obsm"][name])
-    return np.asarray(values.toarray() if issparse(values) else values, dtype=np.float32)
+    values = np.asarray(values.toarray() if issparse(values) else values)
+    if values.ndim != 2 or values.dtype.kind not in "fiu":
+        what = f"obsm[{name!r}] is {values.shape} of {values.dtype}, and no embedding"
+        raise DataError(Problem(what, "name a matrix (cells, dim) of numbers"), subject=path.name)
+    return values.astype(np.float32)
 
 
 def open_read(data: Any, how: Reading) -> Cells:
@@ -121,6 +125,11 @@ def open_joined(several: Opened, how: Reading) -> Cells:
     """Choose what is read of each modality, and join them; all problems at once."""
     contents, obs, notes = several
     parts, problems, own = {}, [], readings(contents, how)
+    indexes = [one.obs.index for one in contents.values()]
+    repeats = sum(one.repeats for one in contents.values())
+    if repeats and not all(index.equals(indexes[0]) for index in indexes):
+        what = f"{repeats:,} cell names are repeats, so which cells belong together is not known"
+        problems.append(Problem(what, "give each cell one name, the same in all modalities"))
     for modality, one in contents.items():
         try:
             parts[modality] = _opened(one, own[modality].layer, own[modality].genes)

@@ -111,7 +111,7 @@ def _contents(
         [f"{repeats:,} cell names are repeats; they were numbered -1, -2, ..."] if repeats else []
     )
     place = Place("X", var.set_index("name"), lambda: rows)
-    return Contents(path.name, format, obs, {"X": place}, notes, path)
+    return Contents(path.name, format, obs, {"X": place}, notes, path, repeats)
 
 
 def _text(dataset: Any) -> np.ndarray:

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from cytonym.annotator import Annotator, Data, check_values, mean_salience, unread
+from cytonym.annotator import Annotator, Data, check_values, unread
 from cytonym.data.align import align, match, misfit, space_of
 from cytonym.data.joined import has_modalities
 from cytonym.data.labels import Labels, read_labels
+from cytonym.data.pairing import pairing
 from cytonym.data.read import open_cells
 from cytonym.data.source import Cells
 from cytonym.errors import DataError, OptionError
 from cytonym.evaluate.splits import holdout
+from cytonym.explaining import mean_salience
 from cytonym.fitting.choose import choose
 from cytonym.fitting.compare import compare, verdict
 from cytonym.fitting.run import Task, run
@@ -192,6 +194,8 @@ def _task(
     wanted = method.needs.modalities
     spaces = {name: space for name, space in space_of(cells, genes=genes).items() if name in wanted}
     notes = [*cells.notes, *found.notes, *unread(cells, wanted)]
+    pairs = pairing(cells) if len(wanted) > 1 else None
+    notes += [pairs.note] if pairs and pairs.note else []
     notes += cells.read_as(spaces)
     if query is not None:
         spaces = _shared(spaces, query, notes, genes, modalities)
