@@ -19,7 +19,7 @@ from cytonym.data.intervals import intervals, ucsc
 from cytonym.data.read import open_cells
 from cytonym.errors import DataError, Problem
 
-Barcodes: TypeAlias = "Data | pd.Index | np.ndarray | list[str]"
+Barcodes: TypeAlias = "Data | pd.Index | pd.Series | np.ndarray | list[str]"
 """Names of cells, a text file with one a line, or a data set."""
 
 
@@ -118,7 +118,8 @@ def _bed(path: Path) -> tuple[np.ndarray, pd.DataFrame]:
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
         for number, line in enumerate(lines, start=1):
             fields = line.split()
-            if not fields or fields[0] in ("track", "browser") or line.startswith("#"):
+            head = not rows and [one.lower() for one in fields[1:3]] == ["start", "end"]
+            if not fields or head or fields[0] in ("track", "browser") or line.startswith("#"):
                 continue
             good = len(fields) > 2 and fields[1].isdecimal() and fields[2].isdecimal()
             if good and int(fields[1]) < int(fields[2]):
@@ -136,7 +137,7 @@ def _bed(path: Path) -> tuple[np.ndarray, pd.DataFrame]:
 
 def _barcodes(barcodes: Barcodes) -> np.ndarray:
     """Names as given, lines of a text file, or the cells of a data set."""
-    if isinstance(barcodes, pd.Index | np.ndarray | list | tuple):
+    if isinstance(barcodes, pd.Index | pd.Series | np.ndarray | list | tuple):
         return np.array([str(one) for one in barcodes], dtype=object)
     if isinstance(barcodes, str | Path):
         path = Path(barcodes).expanduser()

@@ -22,7 +22,7 @@ def check_h5ad(out: Path, query: Path, *others: Path | None, joined: bool = Fals
     """
     ending = ".h5mu" if joined or query.suffix.lower() == ".h5mu" else ".h5ad"
     if out.suffix != ending:
-        better = out.with_suffix(ending)
+        better = f"{out.stem}{ending}" if out.suffix else f"{out.name or 'named'}{ending}"
         raise CytonymError(f"--out {out} does not end in {ending}\n    → write --out {better}")
     _check_parent(out)
     if out.is_dir():
@@ -36,7 +36,7 @@ def check_model(out: Path, *read: Path | None) -> None:
     """A new folder, an empty one, or a model, which is replaced."""
     _check_parent(out)
     if any(one is not None and out.resolve() == one.resolve() for one in read):
-        raise CytonymError(f"--out {out} is the reference itself\n    → name another folder")
+        raise CytonymError(f"--out {out} is read too\n    → name another folder")
     replaced = is_model(out)
     foreign = foreign_files(out) if replaced else []
     if foreign:

@@ -69,7 +69,8 @@ class Annotation:
     def __repr__(self) -> str:
         names, counts = np.unique(self.labels, return_counts=True)
         common = ", ".join(f"{names[i]} {counts[i]:,}" for i in np.argsort(-counts)[:5])
-        return f"<Annotation of {len(self):,} cells by {self.model['method']}: {common}, ...>"
+        more = ", ..." * (len(names) > 5)
+        return f"<Annotation of {len(self):,} cells by {self.model['method']}: {common}{more}>"
 
     def table(self) -> pd.DataFrame:
         """One row a cell: ``label``, ``confidence``, and the runner-up with its probability."""
@@ -137,12 +138,14 @@ class Annotation:
         """
         out = Path(out).expanduser()
         query = Path(query).expanduser() if isinstance(query, str | Path) else query
+        if hasattr(query, "mod") and getattr(query, "isbacked", False):
+            query = Path(str(query.filename))  # type: ignore[union-attr]
         several = has_modalities(query)
         ending = ".h5mu" if several else ".h5ad"
         if out.suffix.lower() != ending:
             raise OptionError(f"{out.name} has to end in {ending} for this kind of query.")
         if isinstance(query, Mapping):
-            query = _joined(query)
+            query = _joined(query, key)
         check_free(query, key, method=str(self.model["method"]))
         with replacing(out) as partial:
             if not isinstance(query, Path):
@@ -289,8 +292,10 @@ def _is_modern(path: Path) -> bool:
         return "column-order" in file["obs"].attrs
 
 
-def _joined(parts: Mapping[str, str | Path | ad.AnnData]) -> MuData:
-    """A MuData of several files or objects, with the facts of their cells."""
+def _joined(parts: Mapping[str, str | Path | ad.AnnData], key: str) -> MuData:
+    """A MuData of several files or objects, with the facts of their cells, without an earlier
+    answer under ``key``.
+    """
     import mudata
 
     held = {}
@@ -300,7 +305,7 @@ def _joined(parts: Mapping[str, str | Path | ad.AnnData]) -> MuData:
         own = split_types(pd.DataFrame(whole.var))[0]
         part = (whole[:, own[name]] if len(own) > 1 and name in own else whole).copy()
         facts = pd.DataFrame(part.obs).set_axis(unique_names(part.obs_names)[0], axis=0)
-        for key in [key for key in part.uns if _is_answer(part.uns[key])]:  # an earlier answer
+        if _is_answer(part.uns.get(key)):
             facts = facts.drop(columns=[key, f"{key}_confidence"], errors="ignore")
             part.obsm.pop(f"{key}_probabilities", None)
             part.obsm.pop(f"X_{part.uns.pop(key)['method']}", None)

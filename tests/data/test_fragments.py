@@ -115,6 +115,8 @@ def test_counts_are_those_of_a_plain_loop_whatever_the_blocks(data, tmp_path_fac
             "1 lines hold no fragment; first: line 3, chr1",
         ),
         (["chr1\t5\t10\t"], "1 lines hold no fragment"),
+        (["\t5\t10\tA"], "1 lines hold no fragment"),
+        (["chr1\t5\t10\tA", "# again"], "line 3 is '# again'"),
         (["chr9\t5\t10\tA"], "no fragment lies in a peak; the file has chr9"),
         (["chr1\t5\t249250700\tA"], "no fragment lies in a peak"),
     ],
@@ -160,7 +162,7 @@ def test_barcodes_come_from_a_data_set_and_those_that_are_not_there_are_counted(
     assert found.obs_names.tolist() == ["A-1", "nobody"]
     assert found.uns["fragments"]["without"] == 1
     bed.write_text("chrom\tstart\tend\nchr1\t300\t350\nchr1\t9\t4\n")
-    with pytest.raises(DataError, match="2 lines are no intervals; first: line 1"):
+    with pytest.raises(DataError, match="1 lines are no intervals; first: line 3"):
         cytonym.count(write(LINES), bed, progress=False)
 
 

@@ -382,3 +382,41 @@ def test_pairs_whose_depths_are_unrelated_are_told_in_a_fit_and_in_an_answer(wor
         one.X = one.X.multiply(rng.integers(1, 90, (300, 1))).tocsr()
     assert any("are unrelated" in note for note in tiny_fit(parts).report.notes)
     assert any("are unrelated" in n for n in world.model.annotate(parts, progress=False).notes)
+
+
+def test_whole_numbers_stay_whole_where_cells_lack_a_modality(world):
+    parts = {"rna": world.rest["rna"][:80].copy(), "atac": world.rest["atac"][30:].copy()}
+    for one in parts.values():
+        one.obs["leiden"] = np.arange(one.n_obs) % 3
+    assert {str(value) for value in open_cells(parts).obs["leiden"]} == {"0", "1", "2"}
+
+
+def test_an_answer_under_another_name_is_kept_and_a_backed_mudata_is_written(world, tmp_path):
+    rna = world.rest["rna"].copy()
+    world.model.annotate(rna, progress=False).to(rna, key="mine")
+    parts = {"rna": rna, "atac": world.rest["atac"]}
+    calls = world.model.annotate(parts, progress=False)
+    calls.write(parts, tmp_path / "named.h5mu")
+    assert "mine" in open_cells(tmp_path / "named.h5mu").obs
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        backed = mudata.read_h5mu(world.folder / "query.h5mu", backed="r")
+        calls.write(backed, tmp_path / "backed.h5mu")
+    assert "cell_type_pred" in open_cells(tmp_path / "backed.h5mu").obs
+
+
+def test_a_fit_whose_held_out_cells_lack_rna_has_no_comparison_and_says_so(world):
+    parts = {"rna": world.parts["rna"][:3].copy(), "atac": world.parts["atac"]}
+    model = tiny_fit(parts, seed=1)
+    assert model.report.held_out[0]["method"] == "scmoanno"
+    few = {"rna": world.parts["rna"][:150].copy(), "atac": world.parts["atac"]}
+    few["rna"] = few["rna"][few["rna"].obs["cell_type"] != "type C"].copy()
+    linear = tiny_fit(few, method="linear", options={"genes": 50})
+    assert linear.label_names == ["type A", "type B"]
+    assert any("they are not learned: type C" in note for note in linear.report.notes)
+
+
+def test_the_query_of_a_fit_may_use_the_usual_names(world):
+    odd = {"GEX2": world.parts["rna"], "atac": world.parts["atac"]}
+    model = tiny_fit(odd, modalities={"rna": "GEX2"}, query=world.folder / "query.h5mu")
+    assert len(model.spaces["rna"]) == 120

@@ -210,13 +210,24 @@ def test_a_genome_that_is_not_known_here_matches_itself_by_overlap():
     assert misfit(query, reference, coverage) is None
 
 
-def test_peaks_many_times_as_wide_are_remarked_upon_and_refused_where_they_cover_everything():
+def test_peaks_many_times_as_wide_and_overlaps_that_mean_nothing_are_remarked_upon():
     reference = space(*(f"chr1:{50_000 * i}-{50_000 * i + 200}" for i in range(1, 200)))
     wide = space(*(f"chr1:{50_000 * i - 5000}-{50_000 * i + 5000}" for i in range(1, 200)))
     _, coverage = match(wide, reference)
     assert any("50 times as wide as the reference's" in note for note in coverage.notes)
     whole = space("chr1:0-240000000")
-    assert misfit(whole, reference, match(whole, reference)[1]) is not None
+    _, coverage = match(whole, reference)
+    assert any("by chance 90% of the reference's peaks" in note for note in coverage.notes)
+
+
+def test_tiles_of_another_size_and_all_but_equal_peaks_are_taken():
+    tiles = [
+        space(*(f"chr1:{w * i}-{w * (i + 1)}" for i in range(200_000 // w))) for w in (500, 2000)
+    ]
+    for query, reference in (tiles, tiles[::-1]):
+        assert misfit(query, reference, match(query, reference)[1]) is None
+    last = space(*tiles[0].names[:-1], "chr1:199500-199900")
+    assert misfit(last, tiles[0], match(last, tiles[0])[1]) is None
 
 
 def test_coordinates_as_text_as_fractions_and_with_commas_are_read_and_impossible_ones_are_not():

@@ -161,7 +161,7 @@ def misfit(
     enough = coverage.shared >= min_shared or len(reference) < SMALL_PANEL
     enough = coverage.shared > 0 and enough and coverage.share >= min_share
     chance = coverage.chance
-    if chance is not None and coverage.share < 2 * chance:
+    if chance is not None and chance < 0.5 and coverage.share < 2 * chance:
         enough = False  # as many as on any genome
     if query.modality == "atac" and (chance is not None or not enough or has_interval_library()):
         problem = unlike(query, reference)
@@ -182,7 +182,7 @@ def misfit(
     if chance is not None:
         what += (
             f"\n      moved by 1,000,000 bp, the data's peaks overlap {chance:.1%} of the "
-            "reference's"
+            "reference's (twice as many are needed where they lie)"
         )
         remedy = (
             "count the fragments on the reference's peaks (cytonym count), or fit with query= "

@@ -134,6 +134,7 @@ def _blocks(path: Path, *, progress: bool) -> Iterator[pd.DataFrame]:
                 stream,
                 sep="\t",
                 quoting=csv.QUOTE_NONE,
+                na_filter=False,
                 skiprows=head,  # no comment="#": a barcode may hold one
                 header=None,
                 usecols=range(4),
@@ -162,7 +163,12 @@ def _header(path: Path, *, packed: bool) -> int:
 
 def _check(block: pd.DataFrame, path: Path, head: int) -> None:
     """Raises for intervals that are none, and missing barcodes."""
-    wrong = (block["start"] < 0) | (block["end"] <= block["start"]) | block["barcode"].isna()
+    wrong = (
+        (block["start"] < 0)
+        | (block["end"] <= block["start"])
+        | (block["barcode"] == "")
+        | (block["chrom"] == "")
+    )
     if wrong.any():
         first = block.index[wrong][0]
         row = " ".join(str(value) for value in block.loc[first])
@@ -176,12 +182,14 @@ def _not_fragments(path: Path, packed: bool) -> Problem:
     bad = "it has no lines"
     with _text(path, packed) as lines:
         for number, line in enumerate(lines, start=1):
-            if line.startswith("#") or not line.strip():
+            fields = line.rstrip("\n").split("\t")
+            numbers = len(fields) > 3 and fields[1].isdecimal() and fields[2].isdecimal()
+            head = line.startswith("#") and bad == "it has no lines"
+            if numbers or head or not line.strip():
+                bad = bad if head else "its lines cannot be told apart"
                 continue
-            fields, bad = line.rstrip("\n").split("\t"), "its lines cannot be told apart"
-            if len(fields) < 4 or not (fields[1].isdecimal() and fields[2].isdecimal()):
-                bad = f"line {number:,} is {line.rstrip()[:80]!r}"
-                break
+            bad = f"line {number:,} is {line.rstrip()[:80]!r}"
+            break
     return Problem(
         f"it is no fragments file: {bad}",
         "give tab-separated chromosome, start, end and barcode, as Cell Ranger writes them",

@@ -116,7 +116,8 @@ def chromosomes(names: pd.Series) -> pd.Series:
     """Names as UCSC gives them: ``1`` is ``chr1``, ``MT`` is ``chrM``; others stay."""
     kinds = names.astype("category")
     categories = kinds.cat.categories.astype(str)
-    return pd.Series(np.array([ucsc(one) for one in categories], dtype=object)[kinds.cat.codes])
+    named = np.array([*(ucsc(one) for one in categories), ""], dtype=object)  # -1: none
+    return pd.Series(named[kinds.cat.codes])
 
 
 def ucsc(name: str) -> str:
@@ -170,9 +171,9 @@ def build_of(table: pd.DataFrame, genome: np.ndarray | None = None) -> Build:
     if genome is not None and len(genome):
         values, counts = np.unique(genome, return_counts=True)
         common = str(values[counts.argmax()])
-        for build, words in BUILDS.items():
-            if any(word in common.lower() for word in words):
-                return Build((build,), {}, f"the column genome says {common}")
+        named = [b for b, words in BUILDS.items() if any(w in common.lower() for w in words)]
+        if len(named) == 1:  # two are a mixture of species
+            return Build((named[0],), {}, f"the column genome says {common}")
     # A window may reach over the end of a chromosome; it cannot begin there.
     last = table[table["chrom"] != ""].groupby("chrom", observed=True)["start"].max()
     primary = {str(n): int(start) for n, start in last.items() if _PRIMARY.fullmatch(str(n))}

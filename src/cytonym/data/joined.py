@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -29,6 +29,22 @@ def has_modalities(data: Any) -> bool:
     if isinstance(data, Mapping) or (mudata is not None and isinstance(data, mudata.MuData)):
         return True
     return isinstance(data, str | Path) and Path(data).suffix.lower() == ".h5mu"
+
+
+def modality_names(data: Any) -> list[str]:
+    """What ``data`` call their modalities; none where they are no MuData or cannot be read."""
+    if isinstance(data, Mapping):
+        return [str(name) for name in data]
+    if not has_modalities(data):
+        return []
+    if not isinstance(data, str | Path):
+        return [str(name) for name in data.mod]
+    try:
+        with h5py.File(Path(data).expanduser(), "r") as file:
+            group: Any = file["mod"]
+            return [str(name) for name in group]
+    except (OSError, KeyError):
+        return []  # opening it will say what is wrong
 
 
 def open_modalities(
@@ -136,7 +152,10 @@ def facts_of(frames: Mapping[str, pd.DataFrame], obs: pd.DataFrame | None) -> pd
     for frame in frames.values():
         new = facts.index.isin(frame.index.difference(seen))
         for column in frame.columns:
-            own = frame[column].reindex(facts.index)
+            own = frame[column]
+            if own.dtype.kind in "iub" and not facts.index.isin(frame.index).all():
+                own = own.astype(object)  # else 1 becomes 1.0 where a cell has none
+            own = own.reindex(facts.index)
             if column not in facts:
                 facts[column] = own
             elif column not in given and new.any():
@@ -147,16 +166,16 @@ def facts_of(frames: Mapping[str, pd.DataFrame], obs: pd.DataFrame | None) -> pd
     return facts
 
 
-def _disagreements(parts: Mapping[str, Cells]) -> list[str]:
-    """Columns that say different things of the same cells in two modalities."""
+def _disagreements(parts: Mapping[str, Cells], given: Collection[str]) -> list[str]:
+    """Columns, not numbers, that say different things of the same cells in two modalities."""
     said = []
     for (first, one), (second, other) in combinations(parts.items(), 2):
         cells = one.obs.index.intersection(other.obs.index)
-        for column in one.obs.columns.intersection(other.obs.columns):
-            mine, theirs = (part.obs.loc[cells, column].astype(str) for part in (one, other))
-            if pd.api.types.is_float_dtype(one.obs[column].dtype):
-                continue  # a measure of the modality, such as its quality
-            if differ := int((mine != theirs).sum()):
+        for column in one.obs.columns.intersection(other.obs.columns).difference([*given]):
+            mine, theirs = (part.obs.loc[cells, column] for part in (one, other))
+            if any(pd.api.types.is_numeric_dtype(values.dtype) for values in (mine, theirs)):
+                continue  # a measure of the modality, such as its depth
+            if differ := int((mine.astype(str) != theirs.astype(str)).sum()):
                 said.append(
                     f"obs[{column!r}] differs between {first} and {second} in {differ:,} cells; "
                     f"that of {first} is taken"
@@ -182,7 +201,7 @@ def join(parts: Mapping[str, Cells], obs: pd.DataFrame | None, notes: list[str])
         No cell is in two modalities.
     """
     facts = facts_of({name: part.obs for name, part in parts.items()}, obs)
-    notes = [*notes, *_disagreements(parts)]
+    notes = [*notes, *_disagreements(parts, () if obs is None else obs.columns)]
     joined = {}
     for modality, part in parts.items():
         index = part.obs.index.get_indexer(facts.index)

@@ -135,7 +135,7 @@ class Feed:
         for name, values in held.items():
             measured = self.source.present(name)[rows]
             without = measured & ~values & some
-            if without.any():
+            if without.any() and self._place is None:
                 self.n_without[name] = self.n_without.get(name, 0) + int(without.sum())
             there[name] = measured & ~without
         return there

@@ -21,6 +21,9 @@ from cytonym.types import FeatureSpace
 WIDE = 5
 """Peaks that many times as wide as the reference's are remarked upon."""
 
+EQUAL = 0.2
+"""With so many equal peaks there is no need to ask what chance gives."""
+
 SHIFT = 1_000_000
 """Base pairs by which peaks are moved to see how many overlap by chance."""
 
@@ -53,7 +56,13 @@ def match_peaks(query: FeatureSpace, reference: FeatureSpace) -> tuple[csr_matri
     over, under = _overlaps(asked, known.iloc[rest]) if len(rest) else (rest, rest)
     if len(under):
         by = "overlap of coordinates"
-        chance = by_chance(asked, known)
+        if len(np.unique(columns)) < EQUAL * len(known):
+            chance = by_chance(asked, known)
+        if chance is not None and chance >= 0.5:
+            notes.append(
+                f"by chance {chance:.0%} of the reference's peaks would overlap: from where they "
+                "lie nothing can be told of the genome"
+            )
         wide = _width(asked.iloc[np.unique(over)]) / max(_width(known.iloc[rest]), 1)
         if wide > WIDE:
             notes.append(
@@ -99,9 +108,9 @@ def unlike(query: FeatureSpace, reference: FeatureSpace) -> Problem | None:
 def another_genome(ours: Build, theirs: Build) -> Problem | None:
     """What is wrong if two sets of intervals cannot lie on one genome build.
 
-    Where neither fits a known build nothing can be said.
+    Of what fits no known build nothing can be said.
     """
-    if {*ours.possible} & {*theirs.possible} or not (ours.possible or theirs.possible):
+    if {*ours.possible} & {*theirs.possible} or not (ours.possible and theirs.possible):
         return None
     return Problem(
         "the intervals lie on different genome builds:"

@@ -189,9 +189,12 @@ def open_contents(data: str | Path | AnnData) -> Contents:
     if path.stat().st_size == 0:
         raise DataError(Problem("the file is empty (0 bytes)", "copy it again"), subject=path.name)
     suffix = path.suffix.lower()
-    if {".tsv", ".bed"} & {one.lower() for one in path.suffixes}:
-        what = "text is read as fragments only"
-        remedy = f"cytonym count {path.name} --peaks MODEL --out counted.h5ad, then use that"
+    if path.name.lower().removesuffix(".gz").endswith((".tsv", ".bed", ".txt", ".csv")):
+        what = "tables of text are not read"
+        remedy = (
+            f"give {FORMATS}; if these are fragments, count them first: "
+            f"cytonym count {path.name} --peaks MODEL --out counted.h5ad"
+        )
         raise DataError(Problem(what, remedy), subject=path.name)
     if suffix not in (".h5ad", ".h5mu", ".h5", ".hdf5"):
         problem = Problem(

@@ -37,9 +37,9 @@ def compare(
     if "rna" not in task.spaces:
         return (_row(method.name, truth, own),), per_type
     rna = task.source.present("rna")  # the others read nothing else: all on the cells that have it
-    own, learn, held = own[rna[held]], ~held & rna, held & rna
-    if not held.any():
+    if not (held & rna).any():
         return (_row(method.name, truth, own),), per_type
+    own, learn, held = own[rna[held]], ~held & rna, held & rna
     truth = task.y[held]
     rows = [_row(method.name, truth, own)]
     if method.name != "linear":
@@ -93,7 +93,7 @@ def verdict(table: tuple[dict[str, Any], ...]) -> list[str]:
     """Says so when a simple baseline did better, or there was none to compare with."""
     own, *others = table
     if not others:
-        return ["linear and knn read RNA, which is not there: there is no comparison"]
+        return ["linear and knn read RNA, which no held-out cell has: there is no comparison"]
     advice = {
         "linear": "use --method linear",
         "knn": "do not trust this model before you know why",

@@ -13,12 +13,12 @@ import torch
 
 from cytonym.annotator import Annotator, Data, check_values, unread
 from cytonym.data.align import align, match, misfit, space_of
-from cytonym.data.joined import has_modalities
+from cytonym.data.joined import modality_names
 from cytonym.data.labels import Labels, read_labels
 from cytonym.data.pairing import pairing
 from cytonym.data.read import open_cells
 from cytonym.data.source import Cells
-from cytonym.errors import DataError, OptionError
+from cytonym.errors import DataError, OptionError, Problem
 from cytonym.evaluate.splits import holdout
 from cytonym.explaining import mean_salience
 from cytonym.fitting.choose import choose
@@ -211,8 +211,16 @@ def _task(
         if len(unseen):
             types = ", ".join(str(found.names[code]) for code in unseen[:5])
             notes.append(f"no cell of these types has {name}, so {name} alone names none: {types}")
-    codes = np.where(measured, found.codes, -1)
-    return Task(source, spaces, codes, found.names, seed), notes
+    codes, names = np.where(measured, found.codes, -1), found.names
+    left = np.unique(codes[codes >= 0])
+    if len(left) < len(names):  # types of which no cell is left
+        gone = ", ".join(str(name) for name in np.delete(names, left)[:5])
+        notes.append(f"no cell of these types can be read, so they are not learned: {gone}")
+        codes, names = np.where(codes >= 0, np.searchsorted(left, codes), -1), names[left]
+    if len(names) < 2:
+        what = f"only {len(names)} types have cells with {' or '.join(spaces)}"
+        raise DataError(Problem(what, "give a reference with at least two"), subject=cells.name)
+    return Task(source, spaces, codes, names, seed), notes
 
 
 def _shared(
@@ -223,7 +231,9 @@ def _shared(
     modalities: Mapping[str, str] | None,
 ) -> dict[str, FeatureSpace]:
     """Only the features that the query has too; too few is a DataError."""
-    cells = open_cells(query, modalities=modalities if has_modalities(query) else None)
+    known = modality_names(query)
+    named = {ours: theirs for ours, theirs in (modalities or {}).items() if theirs in known}
+    cells = open_cells(query, modalities=named or None)
     if genes is not None and all(genes not in space.columns for space in cells.spaces.values()):
         genes = None  # a column of the reference alone
     out = dict(spaces)

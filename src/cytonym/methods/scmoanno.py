@@ -68,7 +68,10 @@ class ScMoAnnoOptions(Options):
     hidden: PositiveInt = Field(128, description="width of the feed-forward layers")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout inside the encoders")
     modality_dropout: float = Field(
-        0.15, ge=0, le=0.5, description="share of training cells from which a modality is hidden"
+        0.15,
+        ge=0,
+        le=0.5,
+        description="share of training cells that each modality is hidden from",
     )
     linear_path: bool = Field(
         True, description="linear maps of the components, solved first, share in the scores"
