@@ -189,7 +189,7 @@ def open_contents(data: str | Path | AnnData) -> Contents:
     if path.stat().st_size == 0:
         raise DataError(Problem("the file is empty (0 bytes)", "copy it again"), subject=path.name)
     suffix = path.suffix.lower()
-    if path.name.lower().removesuffix(".gz").endswith((".tsv", ".bed", ".txt", ".csv")):
+    if path.name.lower().removesuffix(".gz").endswith((".tsv", ".bed")):
         what = "tables of text are not read"
         remedy = (
             f"give {FORMATS}; if these are fragments, count them first: "
