@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -14,8 +13,8 @@ from anndata import AnnData
 from cytonym.annotator import Annotator, Data, load
 from cytonym.bundle import is_model
 from cytonym.data.align import space_of
-from cytonym.data.fragments import count_fragments
-from cytonym.data.intervals import intervals, ucsc
+from cytonym.data.fragments import count_fragments, open_text
+from cytonym.data.intervals import interval_text, intervals, ucsc
 from cytonym.data.read import open_cells
 from cytonym.errors import DataError, Problem
 
@@ -115,7 +114,7 @@ def _bed(path: Path) -> tuple[np.ndarray, pd.DataFrame]:
     if not path.is_file():
         raise DataError(Problem("there is no such file", "check the path"), subject=str(path))
     rows, wrong = [], []
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+    with open_text(path, path.suffix == ".gz") as lines:
         for number, line in enumerate(lines, start=1):
             fields = line.split()
             head = not rows and [one.lower() for one in fields[1:3]] == ["start", "end"]
@@ -130,9 +129,10 @@ def _bed(path: Path) -> tuple[np.ndarray, pd.DataFrame]:
         what = f"{len(wrong):,} lines are no intervals; first: {wrong[0]}" if wrong else "no lines"
         problem = Problem(what, "give chromosome, start and end (0-based, half-open)")
         raise DataError(problem, subject=path.name)
-    names = np.array(list(dict.fromkeys(f"{chrom}:{start}-{end}" for chrom, start, end in rows)))
     chrom, start, end = zip(*dict.fromkeys(rows), strict=True)
-    return names, pd.DataFrame({"chrom": [ucsc(one) for one in chrom], "start": start, "end": end})
+    table = pd.DataFrame({"chrom": chrom, "start": start, "end": end})
+    names = interval_text(table).to_numpy().astype(str)
+    return names, table.assign(chrom=[ucsc(one) for one in chrom])
 
 
 def _barcodes(barcodes: Barcodes) -> np.ndarray:
@@ -142,6 +142,6 @@ def _barcodes(barcodes: Barcodes) -> np.ndarray:
     if isinstance(barcodes, str | Path):
         path = Path(barcodes).expanduser()
         if path.is_file() and not h5py.is_hdf5(path):
-            with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+            with open_text(path, path.suffix == ".gz") as lines:
                 return np.array([line.split()[0] for line in lines if line.strip()], dtype=object)
     return open_cells(barcodes).cells

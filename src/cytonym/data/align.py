@@ -163,7 +163,7 @@ def misfit(
     chance = coverage.chance
     if chance is not None and chance < 0.5 and coverage.share < 2 * chance:
         enough = False  # as many as on any genome
-    if query.modality == "atac" and (chance is not None or not enough or has_interval_library()):
+    if query.modality == "atac" and (not enough or has_interval_library()):
         problem = unlike(query, reference)
         if problem is not None:
             return problem

@@ -157,7 +157,7 @@ def _blocks(path: Path, *, progress: bool) -> Iterator[pd.DataFrame]:
 
 def _header(path: Path, *, packed: bool) -> int:
     """How many lines at the start are comments."""
-    with _text(path, packed) as lines:
+    with open_text(path, packed) as lines:
         return next((n for n, line in enumerate(lines) if not line.startswith("#")), 0)
 
 
@@ -180,7 +180,7 @@ def _check(block: pd.DataFrame, path: Path, head: int) -> None:
 def _not_fragments(path: Path, packed: bool) -> Problem:
     """The first line that cannot be read."""
     bad = "it has no lines"
-    with _text(path, packed) as lines:
+    with open_text(path, packed) as lines:
         for number, line in enumerate(lines, start=1):
             fields = line.rstrip("\n").split("\t")
             numbers = len(fields) > 3 and fields[1].isdecimal() and fields[2].isdecimal()
@@ -196,7 +196,7 @@ def _not_fragments(path: Path, packed: bool) -> Problem:
     )
 
 
-def _text(path: Path, packed: bool) -> Any:
+def open_text(path: Path, packed: bool) -> Any:
     """The lines of a file; letters that cannot be read are replaced."""
     return gzip.open(path, "rt", errors="replace") if packed else path.open(errors="replace")
 

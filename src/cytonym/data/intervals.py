@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -59,10 +60,14 @@ def intervals(space: FeatureSpace) -> pd.DataFrame | None:
     They come from the names, or from a text column that holds intervals. Rows are the features;
     one without coordinates has chrom ``""``, start and end 0.
     """
-    for values in (space.names, *space.columns.values()):
-        if values.dtype.kind == "U" and mostly_intervals(values):
-            return parse_intervals(values)
-    return None
+    written = _written(space)
+    return None if written is None else parse_intervals(written)
+
+
+def _written(space: FeatureSpace) -> np.ndarray | None:
+    """The names, or the first text column, that are intervals."""
+    columns = (space.names, *space.columns.values())
+    return next((v for v in columns if v.dtype.kind == "U" and mostly_intervals(v)), None)
 
 
 def parse_intervals(values: Sequence[str] | np.ndarray) -> pd.DataFrame:
@@ -129,13 +134,14 @@ def ucsc(name: str) -> str:
 
 def style(space: FeatureSpace) -> str:
     """How peaks on numbered chromosomes are written: ``"chr1:100-600"``, ``"1:100-600"``, ..."""
-    for values in (space.names, *space.columns.values()):
-        if values.dtype.kind == "U" and mostly_intervals(values):
-            found = [m for v in values if (m := INTERVAL.match(str(v)))]
-            one = next((m for m in found if _PRIMARY.fullmatch(ucsc(m[1]))), found[0])
-            first, last = one.string[one.end(1)], one.string[one.end(2)]
-            return f"{'chr1' if one[1].lower().startswith('chr') else '1'}{first}100{last}600"
-    return "no coordinates"
+    written = _written(space)
+    if written is None:
+        return "no coordinates"
+    found = (m for value in written if (m := INTERVAL.match(str(value))))
+    some = next(found)
+    one = next((m for m in chain([some], found) if _PRIMARY.fullmatch(ucsc(m[1]))), some)
+    first, last = one.string[one.end(1)], one.string[one.end(2)]
+    return f"{'chr1' if one[1].lower().startswith('chr') else '1'}{first}100{last}600"
 
 
 @dataclass(frozen=True, slots=True)
