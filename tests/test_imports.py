@@ -15,8 +15,8 @@ LAYERS = [
     ["types", "options", "report", "files"],
     ["nn", "prep", "dna"],
     ["data", "methods", "train", "evaluate"],
-    ["result", "bundle", "places", "explaining", "trust", "regulation"],
-    ["annotator", "fitting", "inspecting", "counting"],
+    ["result", "additions", "dense", "bundle", "places", "explaining", "trust", "regulation"],
+    ["annotator", "opening", "decoding", "fitting", "inspecting", "counting"],
     ["cli", "view", "demo", "__init__", "__main__"],
 ]
 APART = {"data", "methods", "train", "evaluate"}

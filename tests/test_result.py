@@ -10,9 +10,9 @@ import pytest
 from scipy.sparse import csr_matrix
 
 import cytonym
+from cytonym.additions import check_free
 from cytonym.data.simulate import simulate
 from cytonym.errors import CytonymError, DataError, OptionError
-from cytonym.result import check_free
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +184,7 @@ def test_a_taken_name_is_found_in_zarr_and_in_the_name_of_the_index(kind, calls,
         mine.obs.index.name = "mine"
         place = mine
     with pytest.raises(DataError, match="did not write"):
-        check_free(place, "mine", method="linear")
+        check_free(place, "mine", columns=["mine"], matrices=["X_linear"])
 
 
 def test_with_two_types_each_one_is_explained_by_its_own_markers():

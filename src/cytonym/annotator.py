@@ -1,41 +1,34 @@
-"""The fitted model: annotate, embed, explain, complete, save and load."""
+"""The fitted model: annotate, embed, denoise, generate, explain, complete, save and load."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
-from anndata import AnnData
-from torch import nn
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from cytonym.bundle import Bundle, read_bundle, write_bundle
-from cytonym.data.align import align
-from cytonym.data.coverage import Coverage
 from cytonym.data.loader import Feed
-from cytonym.data.pairing import pairing
-from cytonym.data.read import Reading, open_read
-from cytonym.errors import DataError, ModelError, OptionError, Problem
+from cytonym.data.read import Reading
+from cytonym.data.source import Cells
+from cytonym.decoding import Decoded, decoded, with_generated
+from cytonym.errors import ModelError, OptionError
 from cytonym.explaining import by_gene, by_sub_vector
-from cytonym.methods import Completes, Method, get
+from cytonym.methods import Completes, Method, Views, get
+from cytonym.opening import Data, Opened, open_for
 from cytonym.options import Options
-from cytonym.prep import bind_chain, chain_state, restore_chain
+from cytonym.prep import bind_chain, chain_state, inputs, restore_chain
 from cytonym.report import FitReport
-from cytonym.result import Annotation
-from cytonym.types import CellSource, FeatureSpace, Transform
-
-if TYPE_CHECKING:
-    from mudata import MuData
-
-Data: TypeAlias = "str | Path | AnnData | MuData | Mapping[str, str | Path | AnnData]"
-"""A file, an object, or one of these for each modality."""
+from cytonym.result import Annotation, Embedding
+from cytonym.types import Batch, FeatureSpace, Transform
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +75,7 @@ class Annotator:
         genes: str | None = None,
         layer: str | None = None,
         modalities: Mapping[str, str] | None = None,
+        generate_missing: Annotator | str | Path | None = None,
         batch_size: int = 512,
         progress: bool = True,
     ) -> Annotation:
@@ -94,6 +88,9 @@ class Annotator:
         genes, layer, modalities
             The column with gene identifiers, where the values lie, and what the parts of a
             MuData are called (``{"rna": "GEX"}``); found by evidence otherwise.
+        generate_missing
+            A model (or its folder) that generates modalities: those that this model reads and
+            the data lack are made by it first.
         batch_size
             Cells at a time; the answer does not depend on it.
 
@@ -101,33 +98,35 @@ class Annotator:
         ------
         DataError
             The data cannot be read, or share too few features with the reference.
+        OptionError
+            The model was fitted without labels, or ``generate_missing`` cannot help.
         """
-        if batch_size < 1:
-            raise OptionError(f"batch_size is at least 1; it is {batch_size}.")
-        feed, coverage, notes = self._open(data, Reading(genes, layer, modalities))
-        probabilities, embedding = self._predict(feed, batch_size, progress)
-        if feed.n_empty:
-            notes = (
-                *notes,
-                f"{feed.n_empty:,} cells hold no count of any feature that both sides have: their "
-                "names mean nothing",
+        if not self.label_names:
+            raise OptionError(
+                f"This {self.method.name} model was fitted without labels, so it has no names to "
+                "give; fit it with labels= (--labels), or ask for embed, denoise or generate."
             )
-        for modality, n in feed.n_without.items():
-            notes = (
-                *notes,
-                f"{n:,} cells hold no count of {modality}: they were named as cells without it",
-            )
+        how = Reading(genes, layer, modalities)
+        cells: Data | Cells = data
+        if generate_missing is not None:
+            maker = generate_missing
+            maker = maker if isinstance(maker, Annotator) else load(maker)
+            cells = with_generated(maker, data, how, wanted=[*self.spaces], progress=progress)
+        opened = self._open(cells, how)
+        said = self._walk(opened.feed, self._said, batch_size, progress, "naming")
+        probabilities = said["probabilities"]
         best = probabilities.argmax(1)
+        names = opened.feed.source.cells
         return Annotation(
-            cells=feed.source.cells,
+            cells=names,
             labels=np.array(self.label_names, dtype=object)[best],
             confidence=probabilities.max(1),
             probabilities=pd.DataFrame(
-                probabilities, index=feed.source.cells, columns=pd.Index(self.label_names)
+                probabilities, index=names, columns=pd.Index(self.label_names)
             ),
-            embedding=embedding,
-            coverage=coverage,
-            notes=notes,
+            embedding=said["embedding"],
+            coverage=opened.coverage,
+            notes=(*opened.notes, *_lacking(opened.feed)),
             model=self.facts(),
         )
 
@@ -140,10 +139,78 @@ class Annotator:
         modalities: Mapping[str, str] | None = None,
         batch_size: int = 512,
         progress: bool = True,
-    ) -> np.ndarray:
-        """The embedding ``(cells, dim)`` float32 of the cells of ``data``."""
-        feed, *_ = self._open(data, Reading(genes, layer, modalities))
-        return self._predict(feed, batch_size, progress)[1]
+    ) -> Embedding:
+        """Where the cells of ``data`` lie: the joint embedding, and that of each modality where
+        the method has one. The arguments are those of :meth:`annotate`.
+        """
+        opened = self._open(data, Reading(genes, layer, modalities))
+        said = self._walk(opened.feed, self._placed, batch_size, progress, "embedding")
+        joint = said.pop("embedding")
+        views = {name: view for name, view in said.items() if not np.isnan(view).all()}
+        notes = (*opened.notes, *_lacking(opened.feed))
+        cells = opened.feed.source.cells
+        return Embedding(cells, joint, views, opened.coverage, notes, self.facts())
+
+    def denoise(
+        self,
+        data: Data,
+        *,
+        modality: str | None = None,
+        source: str | None = None,
+        genes: str | None = None,
+        layer: str | None = None,
+        modalities: Mapping[str, str] | None = None,
+    ) -> Decoded:
+        """What a modality of ``data`` looks like without noise, as a matrix that is computed where
+        it is looked at.
+
+        Parameters
+        ----------
+        data
+            As for :meth:`annotate`.
+        modality
+            Which one; may be left out where the data have one of the model's.
+        source
+            Denoise by the code of this modality (or ``"joint"``); default: ``modality`` itself.
+
+        Raises
+        ------
+        OptionError
+            The method cannot denoise, or the modality is not one of the model's or the data's.
+        """
+        return decoded(
+            self, data, Reading(genes, layer, modalities), target=modality, source=source
+        )
+
+    def generate(
+        self,
+        data: Data,
+        target: str,
+        *,
+        source: str | None = None,
+        genes: str | None = None,
+        layer: str | None = None,
+        modalities: Mapping[str, str] | None = None,
+    ) -> Decoded:
+        """The modality ``target`` of cells in which it was not measured, from another one.
+
+        Parameters
+        ----------
+        data
+            As for :meth:`annotate`.
+        target
+            The modality to make, one of the model's.
+        source
+            From which; default: the model's other modality.
+
+        Raises
+        ------
+        OptionError
+            The method cannot generate, or the model or the data lack one of the modalities.
+        """
+        how = Reading(genes, layer, modalities)
+        source = source or next((name for name in self.spaces if name != target), None)
+        return decoded(self, data, how, target=target, source=source)
 
     def complete(
         self,
@@ -169,8 +236,8 @@ class Annotator:
         method = self.method
         if not isinstance(method, Completes):
             raise OptionError(f"The method {method.name!r} cannot fill in features.")
-        feed, *_ = self._open(data, Reading(genes, layer, modalities))
-        modality, bound = next(iter(feed.bound.items()))
+        feed = self._open(data, Reading(genes, layer, modalities)).feed
+        modality, bound = next(iter(feed.inputs.bound.items()))
         missing = torch.from_numpy(~bound.space.measured)
         filled = []
         with torch.inference_mode():
@@ -249,67 +316,46 @@ class Annotator:
         }
         write_bundle(Path(path), Bundle(facts, self.net.state_dict(), arrays))
 
-    def _open(self, data: Data, how: Reading) -> tuple[Feed, dict[str, Coverage], tuple[str, ...]]:
+    def _open(self, data: Data | Cells, how: Reading) -> Opened:
         """The data as the network reads them, with what was found on the way."""
-        cells = open_read(data, how)
-        check_values(self.method, cells, cells.name)
-        source, coverage = align(cells, self.spaces, genes=how.genes)
-        bound = {
-            modality: bind_chain(chain, source.spaces[modality])
-            for modality, chain in self.transforms.items()
-        }
-        problems = [_unread(one.space) for one in bound.values()]
-        if any(problems):
-            raise DataError([one for one in problems if one], subject=cells.name)
-        n = len(source.cells)
-        feed = Feed(source, bound, np.full(n, -1), np.arange(n), memory=0, domain=1)
-        notes = [*cells.notes, *unread(cells, self.spaces)]
-        pairs = pairing(cells) if len(self.spaces) > 1 else None
-        notes += [pairs.note] if pairs and pairs.note else []
-        notes += cells.read_as(coverage)
-        notes += [str(found) for found in coverage.values()]
-        notes += [
-            f"{modality}: of the features that the model reads, {one.space.measured.mean():.0%} "
-            "were measured"
-            + "; fewer than half: a fit with query= (--query), on the genes of both, is safer"
-            * bool(one.space.measured.mean() < 0.5)
-            for modality, one in bound.items()
-            if not one.space.measured.all()
-        ]
-        notes += [
-            f"{modality}: fewer than half of the reference's features were measured; a fit with "
-            "query= (--query), on the features of both, is safer"
-            for modality, found in coverage.items()
-            if found.share < 0.5 and bound[modality].space.measured.all()
-        ]
-        notes += [note for found in coverage.values() for note in found.notes]
-        return feed, coverage, tuple(notes)
+        return open_for(self.method, self.options, self.spaces, self.transforms, data, how)
 
-    def _predict(
-        self, feed: Feed, batch_size: int, progress: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities ``(cells, types)`` and embedding ``(cells, dim)``, float32."""
-        answer: list[np.ndarray] = []
+    def _said(self, batch: Batch) -> dict[str, Tensor]:
+        said = self.method.predict(self.net, batch)
+        assert said.scores is not None
+        return {"probabilities": said.scores.float().softmax(1), "embedding": said.embedding}
+
+    def _placed(self, batch: Batch) -> dict[str, Tensor]:
+        found = {"embedding": self.method.predict(self.net, batch).embedding}
+        views = self.method.views(self.net, batch) if isinstance(self.method, Views) else {}
+        return found | dict(views)
+
+    def _walk(
+        self,
+        feed: Feed,
+        said: Callable[[Batch], Mapping[str, Tensor]],
+        batch_size: int,
+        progress: bool,
+        title: str,
+    ) -> dict[str, np.ndarray]:
+        """What ``said`` gives for all cells, by name ``(cells, ...)`` float32."""
+        if batch_size < 1:
+            raise OptionError(f"batch_size is at least 1; it is {batch_size}.")
+        answer: dict[str, np.ndarray] = {}
         done, n_cells = 0, len(feed.rows)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.net.to(device)
-        bar = tqdm(total=n_cells, desc="naming", unit="cell", disable=not progress)
+        bar = tqdm(total=n_cells, desc=title, unit="cell", disable=not progress)
         with bar, torch.inference_mode():
             for rows, batch in feed.batches(batch_size):
-                said = self.method.predict(self.net, batch.to(device))
-                if said.scores is None:
-                    raise OptionError(f"{self.method.name!r} was fitted without labels.")
-                pieces = said.scores.float().softmax(1), said.embedding.float()
-                answer = answer or [
-                    np.empty((n_cells, piece.shape[1]), dtype=np.float32) for piece in pieces
-                ]
-                for whole, piece in zip(answer, pieces, strict=True):
-                    whole[done : done + len(rows)] = piece.cpu().numpy()
+                for name, piece in said(batch.to(device)).items():
+                    if name not in answer:
+                        answer[name] = np.empty((n_cells, piece.shape[1]), dtype=np.float32)
+                    answer[name][done : done + len(rows)] = piece.float().cpu().numpy()
                 done += len(rows)
                 bar.update(len(rows))
         self.net.cpu()
-        probabilities, embedding = answer
-        return probabilities, embedding
+        return answer
 
 
 def load(path: str | Path) -> Annotator:
@@ -332,8 +378,8 @@ def load(path: str | Path) -> Annotator:
             spaces[modality] = FeatureSpace(modality, names, np.ones(len(names), bool), columns)
             state = dict(_under(f"transform/{modality}/", arrays))
             restore_chain(transforms[modality], state)
-        widths = {m: len(bind_chain(transforms[m], spaces[m]).space) for m in spaces}
-        net = method.build(widths, len(facts["labels"]), options)
+        way = inputs(transforms, method.targets(options), spaces)
+        net = method.build(way.widths, len(facts["labels"]), options)
         net.load_state_dict(bundle.weights)
         salience = dict(_under("salience/", arrays))
         report = FitReport.from_dict(facts["report"])
@@ -344,49 +390,15 @@ def load(path: str | Path) -> Annotator:
     return Annotator(method, options, seed, labels, spaces, transforms, net, report, salience)
 
 
-def unread(source: CellSource, modalities: Collection[str]) -> list[str]:
-    """Says so where the data have a modality that is not read."""
-    left = [name for name in source.spaces if name not in modalities]
-    return [f"{', '.join(left)}: not read by this model"] if left else []
-
-
-def check_values(method: Method, source: CellSource, subject: str) -> None:
-    """Whether the data have what the method needs; a DataError with all that is lacking."""
-    problems = []
-    spared = method.needs.optional and {*method.needs.modalities} & {*source.spaces}
-    for modality in method.needs.modalities:
-        if modality not in source.spaces:
-            if spared:
-                continue
-            have = ", ".join(source.spaces)
-            problems.append(
-                Problem(
-                    f"{method.name} reads {modality}, and the data have {have}",
-                    "give data with that modality, or choose another method",
-                )
-            )
-        elif method.needs.counts and source.values[modality] != "counts":
-            problems.append(
-                Problem(
-                    f"{method.name} needs raw counts of {modality}, and only logged values exist",
-                    "put the counts into layers['counts']",
-                )
-            )
-    if problems:
-        raise DataError(problems, subject=subject)
-
-
-def _unread(space: FeatureSpace, *, least: float = 0.2) -> Problem | None:
-    """What is wrong if most of the features that the network reads were not measured."""
-    measured = int(space.measured.sum())
-    if measured >= least * len(space):
-        return None
-    absent = ", ".join(space.names[~space.measured][:5])
-    return Problem(
-        f"{measured:,} of the {len(space):,} {space.modality} features that the model reads were "
-        f"measured (at least {least:.0%} are needed); lacking are {absent}, ...",
-        "give the data before genes were selected, or fit with query= (--query)",
-    )
+def _lacking(feed: Feed) -> Iterator[str]:
+    """Says how many cells that were read hold nothing, or nothing of one modality."""
+    if feed.n_empty:
+        yield (
+            f"{feed.n_empty:,} cells hold no value of any feature that both sides have: what is "
+            "said of them means nothing"
+        )
+    for modality, n in feed.n_without.items():
+        yield f"{n:,} cells hold no value of {modality}: they were read as cells without it"
 
 
 def _hash(net: nn.Module) -> str:

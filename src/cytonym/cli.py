@@ -39,6 +39,11 @@ Modality = Annotated[
     typer.Option(metavar="rna=NAME", help="What a MuData calls a modality; repeatable."),
 ]
 Key = Annotated[str, typer.Option(metavar="NAME", help="Name of the predicted column.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Cells at a time.")]
+Decoded = Annotated[
+    Path, typer.Option(metavar="OUT", help="A .zarr (float16), or .h5ad / .h5mu (float32).")
+]
+Model = Annotated[Path, typer.Option(help="Model folder from cytonym fit.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, only warnings.")]
 
 
@@ -87,9 +92,12 @@ def inspect(
 
 @app.command()
 def fit(
-    reference: Annotated[Path, typer.Argument(metavar="REF", help="Labelled cells.")],
-    labels: Annotated[str, typer.Option(metavar="COLUMN", help="Column of obs: the labels.")],
+    reference: Annotated[Path, typer.Argument(metavar="REF", help="Cells to learn from.")],
     out: Annotated[Path, typer.Option(metavar="MODEL", help="Model folder to write.")],
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column of obs: the labels; dcca can do without."),
+    ] = None,
     method: Annotated[
         str, typer.Option(help="See: cytonym methods; auto picks by the modalities.")
     ] = "auto",
@@ -107,12 +115,13 @@ def fit(
     modality: Modality = None,
     quiet: Quiet = False,
 ) -> None:
-    """Learn to name cells from a labelled reference.
+    """Learn to name cells from a labelled reference (or, with dcca, what cells are like).
 
     A fit that was killed goes on where it was when the same command is run again.
     """
     check_model(out, reference, atac)
     import cytonym
+    from cytonym.fitting.fit import check_labelled
     from cytonym.methods import get
     from cytonym.options import parse
 
@@ -120,6 +129,7 @@ def fit(
     if method != "auto":
         recipe = get(method)
         parse(recipe.Options, settings, presets=recipe.presets)
+        check_labelled(recipe, labels)
     _talk(quiet)
     with state_folder(out) as state:
         model = cytonym.fit(
@@ -137,7 +147,8 @@ def fit(
         )
         model.save(out)
     print(model.report)
-    print(f"\nSaved {out}: {model.method.name}, {len(model.label_names)} types")
+    types = f"{len(model.label_names)} types" if model.label_names else "no labels"
+    print(f"\nSaved {out}: {model.method.name}, {types}")
 
 
 @app.command()
@@ -181,7 +192,7 @@ def count(
 @app.command()
 def annotate(
     query: Annotated[Path, typer.Argument(metavar="QUERY", help="Cells to name.")],
-    model: Annotated[Path, typer.Option(help="Model folder from cytonym fit.")],
+    model: Model,
     out: Annotated[
         Path, typer.Option(metavar="OUT", help="The same cells with names: .h5ad or .h5mu.")
     ],
@@ -190,7 +201,11 @@ def annotate(
     genes: Genes = None,
     layer: Layer = None,
     modality: Modality = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Cells at a time.")] = 512,
+    generate_missing: Annotated[
+        Path | None,
+        typer.Option(metavar="MODEL", help="Make modalities that QUERY lacks with this model."),
+    ] = None,
+    batch_size: BatchSize = 512,
     quiet: Quiet = False,
 ) -> None:
     """Name the cells of a query.
@@ -203,19 +218,22 @@ def annotate(
     import numpy as np
 
     import cytonym
-    from cytonym.result import check_free
+    from cytonym.additions import check_free
+    from cytonym.result import added_names
     from cytonym.view.text import table
 
     annotator = cytonym.load(model)
     cells = _whole(query, atac)
     for file in (query, atac):
         if file is not None:
-            check_free(file, key, method=annotator.method.name)
+            columns, matrices = added_names(key, annotator.method.name)
+            check_free(file, key, columns=columns, matrices=matrices)
     calls = annotator.annotate(
         cells,
         genes=genes,
         layer=layer,
         modalities=named,
+        generate_missing=generate_missing,
         batch_size=batch_size,
         progress=not quiet,
     )
@@ -228,6 +246,105 @@ def annotate(
     print(table(("type", "cells", "mean confidence"), rows))
     _notes(calls.notes)
     print(f"\nWrote {out}: obs[{key!r}] and obs['{key}_confidence'] of {len(calls.labels):,} cells")
+
+
+@app.command()
+def embed(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Cells to embed.")],
+    model: Model,
+    out: Annotated[
+        Path, typer.Option(metavar="OUT", help="The same cells, embedded: .h5ad or .h5mu.")
+    ],
+    atac: Atac = None,
+    genes: Genes = None,
+    layer: Layer = None,
+    modality: Modality = None,
+    batch_size: BatchSize = 512,
+    quiet: Quiet = False,
+) -> None:
+    """Place cells in the space of a model.
+
+    Writes a copy with obsm[X_METHOD], and obsm[X_METHOD_MODALITY] where the method has them.
+    """
+    check_h5ad(out, file, atac, joined=atac is not None)
+    named = _named(modality)
+    _talk(quiet)
+    import cytonym
+
+    annotator = cytonym.load(model)
+    cells = _whole(file, atac)
+    found = annotator.embed(
+        cells,
+        genes=genes,
+        layer=layer,
+        modalities=named,
+        batch_size=batch_size,
+        progress=not quiet,
+    )
+    found.write(cells, out)
+    _notes(found.notes)
+    names = ", ".join(f"obsm[{name!r}]" for name in found.additions().matrices)
+    print(f"\nWrote {out}: {names} of {len(found.cells):,} cells")
+
+
+@app.command()
+def denoise(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Cells to denoise.")],
+    model: Model,
+    out: Decoded,
+    of: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this modality: rna, atac, ...")
+    ] = None,
+    atac: Atac = None,
+    genes: Genes = None,
+    layer: Layer = None,
+    modality: Modality = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write what cells look like without noise, block by block.
+
+    RNA as expected counts per 10,000, ATAC as probabilities of being open.
+    """
+    named = _named(modality)
+    _talk(quiet)
+    import cytonym
+    from cytonym.decoding import measured, write_decoded
+
+    annotator = cytonym.load(model)
+    cells = _whole(file, atac)
+    how = {"genes": genes, "layer": layer, "modalities": named}
+    wanted = [of] if of else measured(annotator, cells, **how)
+    parts = [annotator.denoise(cells, modality=name, **how) for name in wanted]
+    write_decoded(parts, out, progress=not quiet)
+    _notes(parts[0].notes)
+    sizes = ", ".join(f"{one.modality} {one.shape[0]:,} × {one.shape[1]:,}" for one in parts)
+    print(f"\nWrote {out}: {sizes}")
+
+
+@app.command()
+def generate(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Cells with one modality.")],
+    model: Model,
+    to: Annotated[str, typer.Option(metavar="NAME", help="The modality to make: atac, rna, ...")],
+    out: Decoded,
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="NAME", help="From this one, if there are more.")
+    ] = None,
+    genes: Genes = None,
+    layer: Layer = None,
+    modality: Modality = None,
+    quiet: Quiet = False,
+) -> None:
+    """Make a modality that was not measured, block by block; in the units of denoise."""
+    named = _named(modality)
+    _talk(quiet)
+    import cytonym
+
+    annotator = cytonym.load(model)
+    made = annotator.generate(file, to, source=source, genes=genes, layer=layer, modalities=named)
+    made.write(out, progress=not quiet)
+    _notes(made.notes)
+    print(f"\nWrote {out}: {to} from {made.source}, {made.shape[0]:,} × {made.shape[1]:,}")
 
 
 @app.command()

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cytonym.annotator import Annotator, Data, load
+from cytonym.annotator import Annotator, load
 from cytonym.bundle import is_model
 from cytonym.data.align import space_of
 from cytonym.data.fragments import count_fragments, open_text
 from cytonym.data.intervals import interval_text, intervals, ucsc
 from cytonym.data.read import open_cells
 from cytonym.errors import DataError, Problem
+from cytonym.opening import Data
 
 Barcodes: TypeAlias = "Data | pd.Index | pd.Series | np.ndarray | list[str]"
 """Names of cells, a text file with one a line, or a data set."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from cytonym.annotator import Annotator, Data, load
+from cytonym.annotator import Annotator, load
 from cytonym.data.align import space_of
 from cytonym.data.inspect import Inspection, inspect_cells
 from cytonym.data.read import Reading, open_cells
+from cytonym.opening import Data
 
 
 def inspect(

@@ -23,7 +23,11 @@ class FitReport:
         held out (``n_held_out``), this method's ``recall`` and ``f1`` on the latter (None where
         none was held out), and whether the type is ``rare`` in the reference.
     n_reference, n_held_out
-        Labelled cells of the reference, and how many of them were held out for the table.
+        Labelled cells of the reference, and how many cells were held out for the table.
+    n_unlabelled
+        Cells without a label that were learned from.
+    refitted
+        Whether the model learned from all cells after a first fit without those held out.
     chosen
         What was decided where options were ``auto``, with the probe's score of each candidate.
     notes
@@ -38,6 +42,8 @@ class FitReport:
     per_type: tuple[Mapping[str, Any], ...] = ()
     n_reference: int = 0
     n_held_out: int = 0
+    n_unlabelled: int = 0
+    refitted: bool = True
     chosen: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
     history: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
@@ -51,14 +57,19 @@ class FitReport:
         return pd.DataFrame(self.held_out).set_index("method")
 
     def __str__(self) -> str:
-        lines = [
-            f"Fitted on {self.n_reference:,} labelled cells in {self.seconds:.0f} s; "
-            f"on {self.n_held_out:,} of them, held out before a first fit:"
-        ]
+        cells = f"{self.n_reference:,} labelled cells"
+        if self.n_unlabelled:
+            both = f"{cells} and {self.n_unlabelled:,} without a label"
+            cells = both if self.n_reference else f"{self.n_unlabelled:,} cells without labels"
+        lines = [f"Fitted on {cells} in {self.seconds:.0f} s"]
         if self.held_out:
+            lines[0] += f"; on {self.n_held_out:,} of them, held out"
+            lines[0] += " before a first fit:" if self.refitted else ":"
             lines.append(self.table.to_string(float_format=lambda value: f"{value:.3f}"))
+        elif self.n_held_out:
+            lines[0] += f"; {self.n_held_out:,} of them, held out, said when to stop."
         else:
-            lines[0] = f"Fitted on {self.n_reference:,} labelled cells in {self.seconds:.0f} s."
+            lines[0] += "."
         rare = [one for one in self.per_type if one["rare"]]
         if rare:
             lines.append("Rare types, on the held-out cells:")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, Self
 
@@ -50,8 +50,10 @@ class FeatureSpace:
 class CellSource(Protocol):
     """Where cells are read: rows of raw values, by modality, never more than is asked for.
 
-    ``values`` says, by modality, what the rows are: ``"counts"`` (raw counts) or ``"relative"``
-    (counts known only up to a factor per cell: a logarithm that was undone).
+    ``values`` says, by modality, what the rows are: ``"counts"`` (raw counts), ``"relative"``
+    (counts known only up to a factor per cell: a logarithm that was undone) or ``"rates"`` (of
+    methylation, in [0, 1]). Of counts and relative values, what is not stored is 0; of rates it is
+    missing, and every observed one is stored, also 0.
     """
 
     @property
@@ -122,6 +124,61 @@ class Transform(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SparseRows:
+    """Rows of a sparse matrix as tensors, for networks that read what is stored and no more.
+
+    Row ``i`` has ``value[start[i]:start[i + 1]]`` in the columns ``column[start[i]:...]``.
+    What is stored may be 0: of methylation it is what was observed.
+
+    Attributes
+    ----------
+    start
+        ``(cells + 1,)`` int64.
+    column
+        ``(stored,)`` int64.
+    value
+        ``(stored,)`` float32.
+    width
+        How many columns there are.
+    """
+
+    start: Int[Tensor, " edges"]
+    column: Int[Tensor, " stored"]
+    value: Float[Tensor, " stored"]
+    width: int
+
+    @classmethod
+    def of(cls, block: csr_matrix) -> Self:
+        """The same rows, as tensors."""
+        start, column = (
+            torch.from_numpy(np.asarray(one, np.int64)) for one in (block.indptr, block.indices)
+        )
+        (_, width) = np.shape(block)
+        return cls(start, column, torch.from_numpy(block.data), width)
+
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
+    def cell(self) -> Int[Tensor, " stored"]:
+        """The row of each stored value."""
+        cells = torch.arange(len(self), device=self.start.device)
+        return cells.repeat_interleave(self.start.diff(), output_size=len(self.column))
+
+    def dense(self) -> Float[Tensor, "cells features"]:
+        """With 0 where nothing is stored."""
+        out = torch.zeros(len(self), self.width, dtype=self.value.dtype, device=self.value.device)
+        out[self.cell(), self.column] = self.value
+        return out
+
+    def to(self, to: torch.device | torch.dtype) -> SparseRows:
+        """The same rows on another device, or with values of another type."""
+        if isinstance(to, torch.dtype):
+            return SparseRows(self.start, self.column, self.value.to(to), self.width)
+        start, column, value = (one.to(to) for one in (self.start, self.column, self.value))
+        return SparseRows(start, column, value, self.width)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """What a network sees. All tensors share the first axis, the cells of the batch.
 
@@ -130,7 +187,8 @@ class Batch:
     x
         By modality ``(cells, features)`` float32, transformed; NaN = not measured.
     counts
-        By modality ``(cells, features)`` float32 raw counts, only where the method needs them.
+        By modality ``(cells, features)`` raw values, only where the method asks for them
+        (:meth:`cytonym.methods.Method.targets`).
     present
         By modality ``(cells,)`` bool: whether the modality was measured in the cell.
     y
@@ -144,7 +202,7 @@ class Batch:
     """
 
     x: Mapping[str, Float[Tensor, "cells _"]]
-    counts: Mapping[str, Float[Tensor, "cells _"]]
+    counts: Mapping[str, SparseRows]
     present: Mapping[str, Bool[Tensor, " cells"]]
     y: Int[Tensor, " cells"]
     domain: Int[Tensor, " cells"]
@@ -161,7 +219,7 @@ class Batch:
 
         return Batch(
             move(self.x),
-            move(self.counts),
+            {name: rows.to(device) for name, rows in self.counts.items()},
             move(self.present),
             self.y.to(device),
             self.domain.to(device),
@@ -224,9 +282,10 @@ Loss = Callable[[nn.Module, Batch, Clock], dict[str, Tensor]]
 class Optim:
     """How a part follows its loss.
 
-    ``adamw`` has linear warm-up and cosine decay, both as shares of the stage. ``lbfgs`` solves
-    a convex loss on each batch, in ``iterations`` steps with a line search, from where the batch
-    before it left off; with a batch that holds the whole reference it is exact.
+    ``adamw`` has linear warm-up and cosine decay, both as shares of the stage, or (``decay``
+    ``steps``) falls by a tenth every ten epochs; neither goes below ``floor`` times ``lr``.
+    ``lbfgs`` solves a convex loss on each batch, in ``iterations`` steps with a line search, from
+    where the batch before it left off; with a batch that holds the whole reference it is exact.
     """
 
     lr: float = 1.0
@@ -236,6 +295,8 @@ class Optim:
     warmup: float = 0.05
     floor: float = 0.01
     clip: float | None = 1.0
+    decay: Literal["cosine", "steps"] = "cosine"
+    eps: float = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +315,9 @@ class Stage:
     ``patience`` epochs without a better validation score end the stage (None: never);
     ``average`` is the decay of a running mean of the weights, which is what the stage leaves
     behind (0: the last weights); ``unlabelled`` says whether cells without a label take part.
+    ``before`` is called with the network (in eval mode) and all cells of the stage, in order,
+    before its first epoch, also where a killed fit goes on: it may keep with the network what
+    stays the same throughout the stage.
     """
 
     name: str
@@ -263,3 +327,4 @@ class Stage:
     patience: int | None = None
     average: float = 0.0
     unlabelled: bool = False
+    before: Callable[[nn.Module, Iterable[Batch]], None] | None = None

@@ -25,6 +25,19 @@ from cytonym.train.loop import train
 from cytonym.types import Batch, Stage
 
 TINY: Mapping[str, Mapping[str, Any]] = {
+    "dcca": {
+        "genes": 100,
+        "components": 10,
+        "dim": 6,
+        "rna_hidden": (16,),
+        "epi_hidden": (16,),
+        "rna_decoder": (16,),
+        "epochs": 8,
+        "warmup": 2,
+        "batch_size": 48,
+        "rna_lr": 1e-2,
+        "epi_lr": 1e-2,
+    },
     "linear": {"genes": 100},
     "scmoanno": {
         "rna_components": 10,
@@ -55,7 +68,18 @@ TINY: Mapping[str, Mapping[str, Any]] = {
 }
 """Options small enough for tests; a method that is not named here runs with its defaults."""
 
-VARIANTS: Mapping[str, Mapping[str, Any]] = {"scmoanno:cells": {"attend": "cells", "bank": 64}}
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "dcca:peaks": {
+        "atac_input": "peaks",
+        "counts": "zinb",
+        "dispersion": "gene-cell",
+        "epi_decoder": (16,),
+        "negatives": 60,
+        "joint": "weighted",
+        "first": "epi",
+    },
+    "scmoanno:cells": {"attend": "cells", "bank": 64},
+}
 """Other ways of a method that keep the same promises, as ``method:name``."""
 
 KITS = sorted([*cytonym.methods(), *VARIANTS])
@@ -78,9 +102,16 @@ class Exact:
 
     def epoch(self, stage: Stage, **more: Any) -> Iterator[Batch]:
         for batch in self.feed.epoch(stage, **more):
-            x = {name: values.double() for name, values in batch.x.items()}
-            counts = {name: values.double() for name, values in batch.counts.items()}
-            yield Batch(x, counts, batch.present, batch.y, batch.domain, batch.key)
+            yield self._double(batch)
+
+    def whole(self, stage: Stage) -> Iterator[Batch]:
+        return map(self._double, self.feed.whole(stage))
+
+    @staticmethod
+    def _double(batch: Batch) -> Batch:
+        x = {name: values.double() for name, values in batch.x.items()}
+        counts = {name: rows.to(torch.float64) for name, rows in batch.counts.items()}
+        return Batch(x, counts, batch.present, batch.y, batch.domain, batch.key)
 
 
 @dataclass(frozen=True)
@@ -128,8 +159,9 @@ class Kit:
         return net.state_dict()
 
     def widths(self) -> dict[str, str]:
-        """The modalities that the method reads, and how their columns are matched."""
-        return dict(self.method.needs.modalities)
+        """The modalities that the method reads here, and how their columns are matched."""
+        read = dict(self.method.needs.modalities)
+        return {name: read[name] for name in read if name != "methylation"}
 
 
 def simulated(modalities: Sequence[str]) -> AnnData:
@@ -173,7 +205,7 @@ def kit(request: pytest.FixtureRequest) -> Kit:
 
 @pytest.fixture
 def all_kits() -> list[str]:
-    return [*KITS, "scmoanno:gaps"]
+    return [*KITS, "dcca:gaps", "scmoanno:gaps"]
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def accuracy(labels: np.ndarray, query: AnnData) -> float:
 
 
 def batch_of(fitted, query: AnnData, n: int = 20) -> Batch:
-    return next(fitted._open(query, Reading())[0].batches(n))[1]
+    return next(fitted._open(query, Reading()).feed.batches(n))[1]
 
 
 def with_x(batch: Batch, x) -> Batch:

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import cytonym
+from cytonym.additions import check_free
 from cytonym.data.align import space_of
 from cytonym.data.read import open_cells
 from cytonym.data.simulate import simulate_multiome
 from cytonym.errors import DataError, OptionError
-from cytonym.result import check_free
 
 from .conftest import write_tenx_h5
 
@@ -141,7 +141,9 @@ def test_the_answer_is_written_into_a_copy_of_the_file_and_into_an_object(world,
         assert written.obsm["X_scmoanno"].shape == calls.embedding.shape
         assert written["atac"].shape == (100, 200)
     with pytest.raises(DataError, match="did not write"):
-        check_free(world.folder / "query.h5mu", "cell_type", method="scmoanno")
+        check_free(
+            world.folder / "query.h5mu", "cell_type", columns=["cell_type"], matrices=["X_scmoanno"]
+        )
 
 
 def test_inspect_looks_at_all_modalities(world):

@@ -35,7 +35,7 @@ def test_patience_of_2_ends_the_stage_and_the_best_epoch_s_weights_are_left(toy)
     scores = iter([0.1, 0.5, 0.4, 0.45, 0.9])
     seen = []
 
-    def monitor(net):
+    def monitor(net, stage):
         seen.append(copy.deepcopy(net))
         assert not net.training
         return {"score": next(scores)}
@@ -51,7 +51,9 @@ def test_without_patience_the_last_weights_are_left_whatever_the_scores(toy):
     net, other = toy.net(), toy.net()
     scores = iter([0.9, 0.1, 0.2])
     stage = [toy.stage(epochs=3)]
-    history = train(net, stage, toy.cells(), seed=0, monitor=lambda net: {"score": next(scores)})
+    history = train(
+        net, stage, toy.cells(), seed=0, monitor=lambda net, stage: {"score": next(scores)}
+    )
     train(other, stage, toy.cells(), seed=0)
     assert_same(net, other)
     assert history.best_epochs == {"one": 3}
@@ -59,14 +61,20 @@ def test_without_patience_the_last_weights_are_left_whatever_the_scores(toy):
 
 def test_the_learning_rate_warms_up_over_a_tenth_and_falls_as_a_cosine_to_the_floor():
     optim = Optim(2.0, warmup=0.1, floor=0.25)
-    assert learning_rate(optim, 0.0) == pytest.approx(2.0 * 0.001 / 0.101)
-    assert learning_rate(optim, 0.05) == pytest.approx(2.0 * 0.051 / 0.101)
-    assert learning_rate(optim, 0.1) == pytest.approx(2.0)
+    assert learning_rate(optim, 0.0, 0) == pytest.approx(2.0 * 0.001 / 0.101)
+    assert learning_rate(optim, 0.05, 0) == pytest.approx(2.0 * 0.051 / 0.101)
+    assert learning_rate(optim, 0.1, 0) == pytest.approx(2.0)
     # Half of the way down: cos(π/2) = 0, a third of the way: cos(π/3) = 1/2.
-    assert learning_rate(optim, 0.55) == pytest.approx(2.0 * (0.25 + 0.75 * 0.5))
-    assert learning_rate(optim, 0.4) == pytest.approx(2.0 * (0.25 + 0.75 * 0.75))
-    assert learning_rate(optim, 1.0) == pytest.approx(2.0 * 0.25)
-    assert learning_rate(Optim(2.0, warmup=0.0), 0.0) == pytest.approx(2.0)
+    assert learning_rate(optim, 0.55, 0) == pytest.approx(2.0 * (0.25 + 0.75 * 0.5))
+    assert learning_rate(optim, 0.4, 0) == pytest.approx(2.0 * (0.25 + 0.75 * 0.75))
+    assert learning_rate(optim, 1.0, 0) == pytest.approx(2.0 * 0.25)
+    assert learning_rate(Optim(2.0, warmup=0.0), 0.0, 0) == pytest.approx(2.0)
+
+
+def test_a_learning_rate_in_steps_loses_a_tenth_every_10_epochs_down_to_the_floor():
+    optim = Optim(2.0, decay="steps", floor=0.1)
+    found = [learning_rate(optim, 0.5, epoch) for epoch in (0, 9, 10, 25, 300)]
+    assert found == pytest.approx([2.0, 2.0, 1.8, 1.62, 0.2])
 
 
 def test_the_average_of_weights_after_two_epochs_is_the_one_by_hand(toy):
@@ -149,7 +157,7 @@ def test_resuming_keeps_patience_averages_and_two_optimisers_bit_for_bit(toy, tm
         toy.stage("two", 3, side=True, patience=9),
     ]
 
-    def monitor(net):
+    def monitor(net, stage):
         return {"score": -abs(net.outer.weight.sum().item() - 0.3)}
 
     whole = toy.net()

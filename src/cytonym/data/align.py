@@ -1,4 +1,4 @@
-"""Give a data set the reference's columns: genes by their best identifier, peaks by place."""
+"""Give a data set the reference's columns: genes and sites by their names, peaks by place."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from scipy.sparse import csr_matrix
 
 from cytonym.data.coverage import Coverage
 from cytonym.data.ids import id_type, is_known, species, without_version
-from cytonym.data.intervals import has_interval_library
+from cytonym.data.intervals import has_interval_library, intervals
 from cytonym.data.peaks import match_peaks, unlike
+from cytonym.data.rates import METHYLATION
+from cytonym.data.sites import averaged, match_sites, repeats
 from cytonym.errors import DataError, Problem, suggest
 from cytonym.types import CellSource, FeatureSpace
 
@@ -26,6 +28,7 @@ class Aligned:
 
     ``selection`` is, by modality, a 0/1 matrix ``(query features, reference features)``: one
     sparse product puts a block in order, drops what the reference lacks and adds up repeats.
+    Repeats of rates are averaged.
     """
 
     source: CellSource
@@ -45,9 +48,11 @@ class Aligned:
         return self.source.present(modality)
 
     def read(self, modality: str, rows: np.ndarray) -> csr_matrix:
-        """``(rows, reference features)`` float32, not logged; 0 where not measured."""
+        """``(rows, reference features)`` float32, not logged; nothing is stored if not measured."""
         if modality not in self.selection:
             return csr_matrix((len(rows), len(self.spaces[modality])), dtype=np.float32)
+        if self.values[modality] == "rates":
+            return averaged(self.source.read(modality, rows), self.selection[modality])
         block = csr_matrix(self.source.read(modality, rows) @ self.selection[modality])
         block.sort_indices()
         return block
@@ -104,7 +109,8 @@ def align(
     aligned, values = {}, {}
     for modality, space in spaces.items():
         measured = np.zeros(len(space), bool)
-        values[modality] = source.values.get(modality, "counts")
+        usual = "rates" if modality == METHYLATION else "counts"
+        values[modality] = source.values.get(modality, usual)
         if modality in found:
             measured = np.diff(found[modality][0].tocsc().indptr) > 0
         aligned[modality] = FeatureSpace(modality, space.names, measured, space.columns)
@@ -117,6 +123,9 @@ def match(
 ) -> tuple[csr_matrix, Coverage]:
     """Match peaks by their coordinates, else features by the pair of identifiers that agrees most.
 
+    Sites of methylation have the same name, in the same case, or the same coordinates, whichever
+    more of them share.
+
     Returns
     -------
     tuple
@@ -125,6 +134,8 @@ def match(
     """
     if query.modality == "atac" and (found := match_peaks(query, reference)) is not None:
         return found
+    rates = query.modality == METHYLATION
+    placed = match_sites(query, reference) if rates else None
     mine = identifiers(query)
     if genes is not None:
         if genes not in mine:
@@ -134,14 +145,19 @@ def match(
     theirs, notes = identifiers(reference), []
     by, target = _best(mine, theirs)
     # Case is a last resort, and never a bridge between species: Cd3d is not CD3D.
-    if (target >= 0).sum() < 0.2 * len(reference) and not _two_species(query, reference):
+    few = not rates and (target >= 0).sum() < 0.2 * len(reference)
+    if few and not _two_species(query, reference):
         folded_by, folded = _best(_lower(mine), _lower(theirs))
         if (folded >= 0).sum() > 2 * (target >= 0).sum():
             by, target = folded_by, folded
             notes.append("upper and lower case were ignored, for want of exact matches")
     kept = np.flatnonzero(target >= 0)
     shared = np.unique(target[kept])
-    if len(kept) > len(shared):
+    if placed is not None and placed[1].shared >= len(shared):
+        return placed
+    if rates:
+        notes += repeats(len(kept) - len(shared))
+    elif len(kept) > len(shared):
         notes.append(f"{len(kept) - len(shared):,} repeated features were added up")
     ones = np.ones(len(kept), np.float32)
     selection = csr_matrix((ones, (kept, target[kept])), shape=(len(query), len(reference)))
@@ -163,7 +179,13 @@ def misfit(
     chance = coverage.chance
     if chance is not None and chance < 0.5 and coverage.share < 2 * chance:
         enough = False  # as many as on any genome
-    if query.modality == "atac" and (not enough or has_interval_library()):
+    peaks, sites = query.modality == "atac", query.modality == METHYLATION
+    if peaks:
+        told = not enough or has_interval_library()
+    else:  # sites with the same names may lie elsewhere: of others the build can be the reason
+        placed = all(intervals(one) is not None for one in (query, reference))
+        told = sites and placed and not enough and has_interval_library()
+    if told:
         problem = unlike(query, reference)
         if problem is not None:
             return problem
@@ -187,6 +209,11 @@ def misfit(
         remedy = (
             "count the fragments on the reference's peaks (cytonym count), or fit with query= "
             "(--query)"
+        )
+    elif sites:
+        remedy = (
+            "name the sites as the reference does (chr1:100-600), on the same genome build, or "
+            "fit with query= (--query)"
         )
     elif _two_species(query, reference):
         ours, theirs = species(query.names)[0], species(reference.names)[0]

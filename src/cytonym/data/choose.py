@@ -7,11 +7,12 @@ import numpy as np
 from cytonym.data.contents import Contents, Place, split_types, string_columns
 from cytonym.data.intervals import interval_names, mostly_intervals
 from cytonym.data.judge import Finding
+from cytonym.data.rates import METHYLATION, doubts
 from cytonym.errors import Problem, suggest
 from cytonym.types import FeatureSpace
 
 USUAL = ("layers['counts']", "raw.X", "X")
-"""Where counts are looked for, in this order."""
+"""Where counts are looked for, in this order; rates are looked for the other way round."""
 
 
 def structure(contents: Contents) -> list[Problem]:
@@ -37,7 +38,7 @@ def structure(contents: Contents) -> list[Problem]:
 def choose(
     contents: Contents, layer: str | None
 ) -> tuple[dict[str, tuple[Place, Finding]], list[str], list[Problem]]:
-    """Pick, for each modality, the place to read: the first one that holds counts.
+    """Pick, for each modality, the place to read: the first one that holds counts, or rates.
 
     Returns
     -------
@@ -57,14 +58,16 @@ def choose(
     chosen, notes, problems = {}, [], []
     for modality in dict.fromkeys(m for w in usual for m in contents.places[w].columns):
         found: dict[str, Finding] = {}
-        for where in usual:
+        wanted = "rates" if modality == METHYLATION else "counts"
+        for where in usual[:: -1 if modality == METHYLATION else 1]:
             if modality in contents.places[where].columns:
                 found[where] = contents.judge(where, modality)
-                if found[where].kind == "counts":
+                if found[where].kind == wanted:
                     break
         best = min(found, key=lambda where: _rank(found[where]))
         finding = found[best]
-        hints = _elsewhere(contents, modality) if layer is None and finding.kind != "counts" else []
+        look = layer is None and finding.kind != wanted
+        hints = _elsewhere(contents, modality, wanted) if look else []
         if finding.problem() is not None:
             wrong = [p for f in found.values() if (p := f.problem())]
             problems += [Problem(p.what, "; ".join([p.remedy, *hints])) for p in wrong]
@@ -76,6 +79,9 @@ def choose(
             notes += hints
         if finding.kind == "non-integer counts":
             notes.append(f"{best}: {finding.evidence}; they are used as counts")
+        if finding.values == "rates":
+            rows, block = contents.places[best].rows, contents.sample(best, modality)[1]
+            notes += doubts(block, best, dense=rows.nnz == rows.shape[0] * rows.shape[1])
         if finding.values == "relative":
             notes.append(f"no raw counts; {best} is {finding.kind} and is used, not logged")
     for where in usual[:1]:
@@ -99,16 +105,16 @@ def _rank(finding: Finding) -> int:
     return 2 if finding.values else 3
 
 
-def _elsewhere(contents: Contents, modality: str) -> list[str]:
-    """Layers with other names that hold counts: named, not taken."""
+def _elsewhere(contents: Contents, modality: str, wanted: str) -> list[str]:
+    """Layers with other names that hold counts (or rates): named, not taken."""
     others = [w for w in contents.places if w not in USUAL]
     held = [
         w
         for w in others
-        if modality in contents.places[w].columns and contents.judge(w, modality).kind == "counts"
+        if modality in contents.places[w].columns and contents.judge(w, modality).kind == wanted
     ]
     return [
-        f"{where} holds counts but is not a usual place; layer={where[8:-2]!r} reads it"
+        f"{where} holds {wanted} but is not a usual place; layer={where[8:-2]!r} reads it"
         for where in held
     ]
 
@@ -117,7 +123,7 @@ def feature_space(modality: str, place: Place, genes: str | None) -> FeatureSpac
     """The features of one modality of a place; genes are named by the column ``genes``."""
     var = place.var.iloc[place.columns[modality]]
     names, columns = var.index.astype(str).to_numpy().astype(str), string_columns(var)
-    if modality == "atac" and not mostly_intervals(names):
+    if modality in ("atac", METHYLATION) and not mostly_intervals(names):
         placed = interval_names(var)
         columns = columns if placed is None else {**columns, "interval": placed}
     if modality == "rna" and genes in columns:

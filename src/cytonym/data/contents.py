@@ -15,10 +15,15 @@ from scipy.sparse import csr_matrix
 from cytonym.data.ids import id_type
 from cytonym.data.intervals import interval_names, mostly_intervals
 from cytonym.data.judge import Finding, judge, sample_rows
+from cytonym.data.rates import METHYLATION, judge_rates
 from cytonym.data.rows import Rows
 from cytonym.data.source import damaged
 
-TYPES = {"gene expression": "rna", "gex": "rna", "peaks": "atac", "atac": "atac"}
+TYPES = {
+    **dict.fromkeys(("gene expression", "gex"), "rna"),
+    **dict.fromkeys(("peaks", "atac"), "atac"),
+    **dict.fromkeys(("dna methylation", "methylation", "met", "methyl", "cpg"), METHYLATION),
+}
 """Feature types of 10x files (and of files made from them) that have a place here."""
 
 OTHER_TYPES = ("antibody capture", "adt", "crispr guide capture", "multiplexing capture", "custom")
@@ -68,11 +73,14 @@ class Contents:
     repeats: int = 0
 
     def sample(self, where: str, modality: str) -> tuple[np.ndarray, csr_matrix]:
-        """Some row numbers of one place, and these rows as they are stored."""
+        """Some row numbers of one place, and these rows as they are stored.
+
+        Of methylation every observed value is stored, and nothing else.
+        """
         place = self.places[where]
         rows = sample_rows(place.rows.shape[0], place.rows.nnz)
         try:
-            block: Any = place.rows.read(rows)
+            block: Any = place.rows.read(rows, observed=modality == METHYLATION)
         except OSError as error:
             raise damaged(self.name, error) from error
         columns = place.columns[modality]
@@ -82,7 +90,8 @@ class Contents:
         """Say what the numbers of one place and modality are, from a sample of its rows."""
         rows, block = self.sample(where, modality)
         place = self.places[where]
-        return judge(
+        look = judge_rates if modality == METHYLATION else judge
+        return look(
             block,
             where,
             cells=self.obs.index.to_numpy()[rows],
@@ -108,7 +117,9 @@ def split_types(var: pd.DataFrame) -> tuple[dict[str, np.ndarray], dict[str, int
             continue
         modality = kinds.map(TYPES)
         columns = {
-            m: np.flatnonzero(modality == m) for m in ("rna", "atac") if (modality == m).any()
+            m: np.flatnonzero(modality == m)
+            for m in dict.fromkeys(TYPES.values())
+            if (modality == m).any()
         }
         left = pd.Series(var[name].astype(str).to_numpy()[modality.isna()]).value_counts()
         return columns, {str(kind): int(n) for kind, n in left.items()}

@@ -21,12 +21,15 @@ from cytonym.data.inspection import (
     Inspection,
     ModalityFacts,
     PeakFacts,
+    RateFacts,
 )
 from cytonym.data.intervals import build_of, intervals, style
 from cytonym.data.joined import open_modalities
 from cytonym.data.labels import candidates, check_labels
 from cytonym.data.pairing import pairing
+from cytonym.data.rates import BLOCK_CELLS, METHYLATION, Survey, survey, unobserved
 from cytonym.data.read import Reading, open_contents, open_joined, open_read, readings
+from cytonym.data.source import damaged
 from cytonym.errors import DataError, Problem
 from cytonym.types import FeatureSpace
 
@@ -36,9 +39,6 @@ BATCHES = re.compile(
     re.IGNORECASE,
 )
 """Names of columns that hold batches rather than types."""
-
-BLOCK_CELLS = 4_096
-"""Cells read at a time when a file is streamed."""
 
 
 def inspect_cells(
@@ -130,9 +130,15 @@ def _look_at_values(
         if problem := genes_problem(contents, where, how.genes):
             page.problems.append(problem)
         space = feature_space(modality, contents.places[where], how.genes)
-        facts = _modality(contents, space, where, read=modality in chosen)
+        seen = _survey(contents, where, modality) if modality == METHYLATION else None
+        facts = _modality(contents, space, where, seen, read=modality in chosen)
         page.modalities[modality] = facts
         page.notes.extend(_remarks(space, facts))
+        problem = unobserved(seen, space.names, where) if seen and modality in chosen else None
+        if problem and spaces is None:
+            page.problems.append(problem)
+        elif problem:  # a model takes them as not measured
+            page.notes.append(problem.what)
         if spaces is not None and modality in spaces:
             _, coverage = match(space, spaces[modality])
             page.coverage[modality] = coverage
@@ -141,7 +147,7 @@ def _look_at_values(
                 page.problems.append(problem)
         if values_needed == "counts" and modality in chosen:
             finding = chosen[modality][1]
-            if finding.values != "counts":
+            if finding.values not in ("counts", "rates"):
                 what = f"{modality}: raw counts are needed, and {where} is {finding.kind}"
                 remedy = "give raw counts in layers['counts'], or choose a method without this need"
                 page.problems.append(Problem(what, remedy))
@@ -149,9 +155,30 @@ def _look_at_values(
         page.memory[way] = page.memory.get(way, 0.0) + size
 
 
+def _survey(contents: Contents, where: str, modality: str) -> Survey:
+    """What is observed in all cells of one place."""
+    place = contents.places[where]
+    columns, n_cells = place.columns[modality], len(contents.obs)
+    blocks = (
+        place.rows.read(np.arange(start, min(start + BLOCK_CELLS, n_cells)), observed=True)
+        for start in range(0, n_cells, BLOCK_CELLS)
+    )
+    try:
+        return survey((csr_matrix(block[:, columns]) for block in blocks), len(columns))
+    except OSError as error:
+        raise damaged(contents.name, error) from error
+
+
+def _rates(seen: Survey) -> RateFacts:
+    observed = int(seen.per_site.sum())
+    share, mean = (part / max(1, observed) for part in (seen.zeros, seen.total))
+    size = len(seen.per_site) * len(seen.per_cell)
+    return RateFacts(size, observed, share, mean, int((seen.per_site == 0).sum()))
+
+
 def _peaks(space: FeatureSpace, block: csr_matrix) -> PeakFacts | None:
-    """Where the peaks lie; None for other features and peaks without coordinates."""
-    table = intervals(space) if space.modality == "atac" else None
+    """Where peaks or sites lie; None for other features and those without coordinates."""
+    table = intervals(space) if space.modality in ("atac", METHYLATION) else None
     if table is None:
         return None
     try:
@@ -168,8 +195,10 @@ def _peaks(space: FeatureSpace, block: csr_matrix) -> PeakFacts | None:
     )
 
 
-def _modality(contents: Contents, space: FeatureSpace, where: str, *, read: bool) -> ModalityFacts:
-    """Facts from the sample of one place, and the findings of all places."""
+def _modality(
+    contents: Contents, space: FeatureSpace, where: str, seen: Survey | None, *, read: bool
+) -> ModalityFacts:
+    """Facts from the sample of one place, and the findings of all; of rates, from all cells."""
     modality = space.modality
     _, block = contents.sample(where, modality)
     sums = np.asarray(block.sum(axis=1), dtype=np.float64).ravel()
@@ -180,24 +209,30 @@ def _modality(contents: Contents, space: FeatureSpace, where: str, *, read: bool
         known[name] = Identifier(id_type(values), examples, repeats)
     guess = max((species(v) for v in identifiers(space).values()), key=lambda g: g[0] != "unknown")
     places = [w for w, place in contents.places.items() if modality in place.columns]
+    density = int(block.count_nonzero()) / max(1, len(sums) * len(space))
+    rates = None if seen is None else _rates(seen)
+    if seen is not None and rates is not None:
+        density, sums = rates.observed / max(1, rates.size), seen.per_cell
     return ModalityFacts(
         features=len(space),
         findings=[contents.judge(w, modality) for w in places],
         used=where if read else None,
-        density=int(block.count_nonzero()) / max(1, len(sums) * len(space)),
+        density=density,
         per_cell=float(np.median(sums)),
         empty_cells=int((np.diff(block.indptr) == 0).sum()),
         identifiers=known,
         species=guess[0],
         species_evidence=guess[1],
         peaks=_peaks(space, block),
+        rates=rates,
     )
 
 
 def _remarks(space: FeatureSpace, facts: ModalityFacts) -> list[str]:
     remarks = []
     if repeats := facts.identifiers["names"].repeats:
-        remarks.append(f"{repeats:,} {space.modality} features repeat a name; they are added up")
+        how = "added up" if facts.rates is None else "averaged"
+        remarks.append(f"{repeats:,} {space.modality} features repeat a name; they are {how}")
     if facts.empty_cells:
         remarks.append(f"{facts.empty_cells:,} of the sampled cells hold no {space.modality} value")
     if not any(is_known(known.type) for known in facts.identifiers.values()):

@@ -37,13 +37,29 @@ class PeakFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RateFacts:
+    """What is observed of methylation, over all cells.
+
+    Of ``size`` values (cells × sites) ``observed`` are not missing; ``zeros`` is the share of
+    these that is 0, ``mean`` their mean rate; ``never`` sites are missing in every cell.
+    """
+
+    size: int
+    observed: int
+    zeros: float
+    mean: float
+    never: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModalityFacts:
     """What a data set holds of one modality.
 
     ``findings`` has every place; ``used`` is the one that would be read (None: none can).
     ``density`` is the share of values that are not zero; ``per_cell`` the median sum of a cell
     in the unit of the place; ``empty_cells`` the sampled cells without any value; ``peaks`` is
-    there for peaks with coordinates.
+    there for peaks (and sites) with coordinates; ``rates`` for methylation, whose ``density`` is
+    the share of values that are observed and ``per_cell`` the median number of observed sites.
     """
 
     features: int
@@ -56,6 +72,19 @@ class ModalityFacts:
     species: str
     species_evidence: str
     peaks: PeakFacts | None = None
+    rates: RateFacts | None = None
+
+    def summary(self) -> str:
+        """How many features, and how full they are."""
+        if self.rates is None:
+            held = f"{self.density:.2%} not zero, median sum of a cell {self.per_cell:,.6g}"
+            return f"{self.features:,} features, {held}"
+        known = self.rates
+        return (
+            f"{self.features:,} sites, {known.observed:,} of {known.size:,} values observed "
+            f"({self.density:.2%}), {known.zeros:.2%} of these 0, mean rate {known.mean:.2f}, "
+            f"median of a cell {self.per_cell:,.6g} sites"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +140,7 @@ class Inspection:
         state = "usable" if self.usable else "not usable"
         lines = [f"{self.name}: {self.format}, {self.cells:,} cells, {state}"]
         for modality, facts in self.modalities.items():
-            lines += [
-                "",
-                f"{modality}: {facts.features:,} features, {facts.density:.2%} not zero, "
-                f"median sum of a cell {facts.per_cell:,.6g}",
-            ]
+            lines += ["", f"{modality}: {facts.summary()}"]
             for finding in facts.findings:
                 mark = "reads " if finding.where == facts.used else "      "
                 lines.append(f"  {mark}{finding.where}: {finding.kind} ({finding.evidence})")
@@ -124,11 +149,13 @@ class Inspection:
                 examples = ", ".join(known.examples)
                 lines.append(f"  ids   {name}: {known.type}{repeats} ({examples})")
             if facts.peaks is None:
-                lines.append(f"  from  {facts.species} ({facts.species_evidence})")
+                if facts.rates is None:
+                    lines.append(f"  from  {facts.species} ({facts.species_evidence})")
                 continue
-            held = "open or not (no value above 1)" if facts.peaks.binary else "counts"
+            held = ", open or not (no value above 1)" if facts.peaks.binary else ", counts"
+            noun, held = ("peaks", held) if facts.rates is None else ("sites", "")
             lines.append(
-                f"  peaks like {facts.peaks.written}, median {facts.peaks.width:,.0f} bp, {held}"
+                f"  {noun} like {facts.peaks.written}, median {facts.peaks.width:,.0f} bp{held}"
             )
             builds = " or ".join(facts.peaks.builds) or "no known build"
             lines.append(f"  genome {builds} ({facts.peaks.evidence})")

@@ -35,6 +35,7 @@ class Finding:
         ``"counts"``, ``"non-integer counts"``, ``"log1p(CP10k)"``, ``"log1p"``, ``"log2p"``,
         ``"log10p"``, ``"normalised"`` (never logged), or one that cannot be used:
         ``"double-logged"``, ``"scaled"``, ``"negative counts"``, ``"non-finite"``, ``"empty"``.
+        Of methylation ``"rates"``, or what :func:`cytonym.data.rates.judge_rates` finds wrong.
     evidence
         One sentence with numbers.
     """
@@ -45,14 +46,16 @@ class Finding:
 
     @property
     def values(self) -> str | None:
-        """``"counts"``, ``"relative"``, or None where the numbers cannot be used."""
+        """``"counts"``, ``"relative"``, ``"rates"``; None where the numbers cannot be used."""
         if self.kind in COUNTS:
             return "counts"
+        if self.kind == "rates":
+            return "rates"
         return "relative" if self.kind in RELATIVE else None
 
     def problem(self) -> Problem | None:
         """What is wrong and what to do, or None."""
-        remedy = {
+        remedies = {
             "double-logged": "the logarithm was taken twice: undo one with numpy.expm1, or give "
             "the counts in layers['counts']",
             "scaled": "scaled values cannot be turned back: give the counts in layers['counts'] "
@@ -62,8 +65,17 @@ class Finding:
             "non-finite": "drop the cells or genes with NaN or infinite values, or fill them "
             "with 0 where nothing was counted",
             "empty": "give a matrix with counts, or name the layer that holds them",
-        }.get(self.kind)
-        return Problem(f"{self.where}: {self.evidence}", remedy) if remedy else None
+            "negative rates": "if they mark what was not measured, set them to NaN; if they are "
+            "M-values, give 2^M / (1 + 2^M)",
+            "infinite rates": "set to NaN what was not measured",
+            "rates of 2": "2 looks like a code for missing: set it to NaN",
+            "percentages": "divide by 100 if these are percentages; else give methylated reads "
+            "over all reads",
+            "rates above 1": "give methylated reads over all reads, which lie in [0, 1]",
+            "no rates": "give a matrix of rates in which NaN is missing and 0 is unmethylated",
+        }
+        found = [remedies[kind] for kind in self.kind.split(" and ") if kind in remedies]
+        return Problem(f"{self.where}: {self.evidence}", "; ".join(found)) if found else None
 
 
 def unlog(values: np.ndarray, kind: str) -> np.ndarray:

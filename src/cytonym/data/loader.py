@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 
-from cytonym.types import Batch, Bound, CellSource, FeatureSpace, Matrix, Stage
+from cytonym.prep import Inputs
+from cytonym.types import Batch, CellSource, FeatureSpace, Matrix, SparseRows, Stage
 
 log = logging.getLogger("cytonym")
 
@@ -50,18 +52,16 @@ class Feed:
     Parameters
     ----------
     source
-        Aligned to the columns that ``bound`` wants.
-    bound
-        By modality, the transforms bound to the source's columns.
+        Aligned to the columns that ``inputs`` want.
+    inputs
+        The way from the source's columns to what the network reads.
     y
         ``(cells of the source,)`` int64 label codes; -1 = unlabelled.
     rows
         ``(cells,)`` int: which cells of the source take part.
-    counts
-        Modalities whose raw counts go into the batch as well.
     memory
-        Bytes that finished features may take. Below, they are made once and kept; above, every
-        epoch reads them anew.
+        Bytes that finished features and counts may take, each. Below, they are made once and
+        kept; above, every epoch reads them anew.
     domain
         0 reference, 1 query.
 
@@ -71,53 +71,81 @@ class Feed:
     """
 
     source: CellSource
-    bound: Mapping[str, Bound]
+    inputs: Inputs
     y: np.ndarray
     rows: np.ndarray
-    counts: tuple[str, ...] = ()
     memory: int = 2 * 1024**3
     domain: int = 0
     n_empty: int = 0
     n_without: dict[str, int] = field(default_factory=dict)
     _held: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     _kept: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    _counts: dict[str, csr_matrix] = field(default_factory=dict, repr=False)
     _place: np.ndarray | None = field(default=None, repr=False)
 
     def _fits(self) -> bool:
-        width = sum(len(bound.space) for bound in self.bound.values())
+        plain, bound = self.inputs.plain, self.inputs.bound
+        width = sum(len(one.space) for name, one in bound.items() if name not in plain)
         return 4 * len(self.rows) * width <= self.memory
 
     def of(self, rows: np.ndarray) -> Feed:
         """The same data, other cells."""
-        return replace(self, rows=rows, n_empty=0, n_without={}, _held={}, _kept={}, _place=None)
+        empty: dict[str, Any] = {name: {} for name in ("_held", "_kept", "_counts")}
+        return replace(self, rows=rows, n_empty=0, n_without={}, _place=None, **empty)
 
     def keep(self) -> None:
         """Make the features once and hold them, where they fit into ``memory``."""
-        if self._kept or not self._fits():
+        if self._place is not None or not self._fits():
             return
-        for modality, bound in self.bound.items():
-            made, held = [], []
+        kept: dict[str, list[Any]] = {}
+        stored = 0
+        for modality in self.inputs.bound:
             for block in SourceBlocks(self.source, modality, self.rows):
-                made.append(_dense(bound.apply(block)))
-                held.append(np.diff(block.indptr) > 0)
-            self._kept[modality], self._held[modality] = np.concatenate(made), np.concatenate(held)
+                x, counts, held = self._made(modality, block)
+                kept.setdefault(f"held {modality}", []).append(held)
+                if x is not None:
+                    kept.setdefault(f"x {modality}", []).append(x)
+                if counts is not None:
+                    kept.setdefault(f"counts {modality}", []).append(counts)
+                    stored += 8 * counts.nnz
+                if stored > self.memory:
+                    return
+        for modality in self.inputs.bound:
+            self._held[modality] = np.concatenate(kept[f"held {modality}"])
+            if f"x {modality}" in kept:
+                self._kept[modality] = np.concatenate(kept[f"x {modality}"])
+            if f"counts {modality}" in kept:
+                self._counts[modality] = csr_matrix(vstack(kept[f"counts {modality}"], "csr"))
         self._place = np.empty(int(self.rows.max()) + 1, dtype=np.int64)
         self._place[self.rows] = np.arange(len(self.rows))
+
+    def _made(
+        self, modality: str, block: csr_matrix
+    ) -> tuple[np.ndarray | None, csr_matrix | None, np.ndarray]:
+        """Features, counts, and which cells hold any value, of a block of the source."""
+        columns = self.inputs.counts.get(modality)
+        plain = modality in self.inputs.plain
+        return (
+            None if plain else _dense(self.inputs.bound[modality].apply(block)),
+            None if columns is None else csr_matrix(block[:, columns]),
+            np.diff(block.indptr) > 0,
+        )
 
     def batch(self, rows: np.ndarray) -> Batch:
         """The cells ``rows`` (int, of the source) as a batch."""
         x, counts, held = {}, {}, {}
-        for modality, bound in self.bound.items():
-            if self._place is not None:
-                x[modality] = torch.from_numpy(self._kept[modality][self._place[rows]])
-                held[modality] = self._held[modality][self._place[rows]]
-            if self._place is None or modality in self.counts:
-                block = self.source.read(modality, rows)
-                if self._place is None:
-                    x[modality] = torch.from_numpy(_dense(bound.apply(block)))
-                    held[modality] = np.diff(block.indptr) > 0
-                if modality in self.counts:
-                    counts[modality] = torch.from_numpy(block.toarray())
+        for name in self.inputs.bound:
+            if self._place is None:
+                features, raw, held[name] = self._made(name, self.source.read(name, rows))
+            else:
+                place = self._place[rows]
+                features = self._kept[name][place] if name in self._kept else None
+                raw = self._counts[name][place] if name in self._counts else None
+                held[name] = self._held[name][place]
+            if features is not None:
+                x[name] = torch.from_numpy(features)
+            if raw is not None:
+                counts[name] = SparseRows.of(raw)
         return Batch(
             x,
             counts,
@@ -147,6 +175,13 @@ class Feed:
             yield rows, self.batch(rows)
 
     # --- training ---------------------------------------------------------------------------
+
+    def whole(self, stage: Stage) -> Iterator[Batch]:
+        """All cells of the stage once, in order."""
+        self.keep()
+        rows = self._taught(stage)
+        for start in range(0, len(rows), stage.batch_size):
+            yield self.batch(rows[start : start + stage.batch_size])
 
     def _taught(self, stage: Stage) -> np.ndarray:
         return self.rows if stage.unlabelled else self.rows[self.y[self.rows] >= 0]

@@ -21,18 +21,18 @@ class Pairing:
 
     ``shared`` cells have both, ``alone`` says by modality how many have only it. Depths (sums of
     a cell) go together in cells that were measured in both: ``correlation`` is Spearman's, over
-    ``sampled`` shared cells.
+    ``sampled`` shared cells. Rates have no depth: beside them it is None, over 0 cells.
     """
 
     shared: int
     alone: dict[str, int]
-    correlation: float
+    correlation: float | None
     sampled: int
 
     @property
     def note(self) -> str | None:
         """What is odd: depths that have nothing to do with each other."""
-        if self.sampled < 100 or self.correlation >= LEAST:
+        if self.correlation is None or self.sampled < 100 or self.correlation >= LEAST:
             return None
         return (
             f"the depths of {' and '.join(self.alone)} are unrelated (correlation "
@@ -42,9 +42,11 @@ class Pairing:
 
     def __str__(self) -> str:
         rest = "".join(f", {n:,} with {name} alone" for name, n in self.alone.items() if n)
+        both = f"{self.shared:,} cells with both{rest}"
+        if self.correlation is None:
+            return both
         return (
-            f"{self.shared:,} cells with both{rest}; correlation of their depths "
-            f"{self.correlation:.2f} ({self.sampled:,} cells)"
+            f"{both}; correlation of their depths {self.correlation:.2f} ({self.sampled:,} cells)"
         )
 
 
@@ -54,11 +56,14 @@ def pairing(cells: Cells) -> Pairing | None:
         return None
     there = {name: cells.present(name) for name in cells.spaces}
     both = np.logical_and.reduce([*there.values()])
+    alone = {name: int((have & ~both).sum()) for name, have in there.items()}
+    deep = [name for name in there if cells.values[name] != "rates"]
+    if len(deep) < 2:
+        return Pairing(int(both.sum()), alone, None, 0)
     rows = np.flatnonzero(both)
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE_ROWS)).astype(int)]
-    depths = [np.asarray(cells.read(name, rows).sum(axis=1)).ravel() for name in there]
+    depths = [np.asarray(cells.read(name, rows).sum(axis=1)).ravel() for name in deep]
     spread = all(len(np.unique(depth)) > 1 for depth in depths)
     related: Any = spearmanr(depths[0], depths[1]) if spread else None
     correlation = 0.0 if related is None else float(related.statistic)
-    alone = {name: int((have & ~both).sum()) for name, have in there.items()}
     return Pairing(int(both.sum()), alone, round(correlation, 4), len(rows))

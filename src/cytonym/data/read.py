@@ -64,12 +64,14 @@ def open_cells(
 
     Counts are looked for in ``layers["counts"]``, ``raw.X`` and ``X``, judged by the numbers in
     a sample of rows. Where there are none, logged values are taken, with the logarithm undone.
+    Of methylation, rates in [0, 1] are looked for, in ``X`` first.
 
     Parameters
     ----------
     data
         An ``.h5ad``, ``.h5mu`` or Zarr path, a 10x ``.h5`` file or matrix folder; an AnnData or
-        MuData; or ``{"rna": ..., "atac": ...}`` with one of these for each.
+        MuData; or ``{"rna": ..., "atac": ...}`` with one of these for each (``"methylation"``
+        is the third).
     layer
         ``"X"``, ``"raw"`` or the name of a layer: read this one and no other.
     genes

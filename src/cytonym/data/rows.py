@@ -38,9 +38,34 @@ class Rows(Protocol):
         """What the user should know about how it is read."""
         ...
 
-    def read(self, rows: np.ndarray) -> csr_matrix:
-        """``rows`` (int, any order, repeats allowed) as they are stored, cells × features."""
+    def read(self, rows: np.ndarray, *, observed: bool = False) -> csr_matrix:
+        """``rows`` (int, any order, repeats allowed) as they are stored, cells × features.
+
+        With ``observed``, NaN is missing and not stored, and every other value is, also the
+        zeros of a dense matrix.
+        """
         ...
+
+
+def stored(matrix: Any, observed: bool) -> csr_matrix:
+    """A csr matrix or dense array as csr; with ``observed`` as :meth:`Rows.read` says.
+
+    Explicit zeros of a csr matrix stay.
+    """
+    if not observed:
+        return csr_matrix(matrix)
+    if hasattr(matrix, "indptr"):
+        sparse = csr_matrix(matrix)
+        there = ~np.isnan(sparse.data)
+        if there.all():
+            return sparse
+        before = np.concatenate([[0], np.cumsum(there)])
+        values = (sparse.data[there], sparse.indices[there], before[sparse.indptr])
+        return csr_matrix(values, shape=sparse.shape)
+    dense = np.asarray(matrix)
+    there = ~np.isnan(dense)
+    pointers = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+    return csr_matrix((dense[there], np.nonzero(there)[1], pointers), shape=dense.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +85,11 @@ class MemoryRows:
         """The number of stored values."""
         return int(self.matrix.nnz if hasattr(self.matrix, "nnz") else self.matrix.size)
 
-    def read(self, rows: np.ndarray) -> csr_matrix:
+    def read(self, rows: np.ndarray, *, observed: bool = False) -> csr_matrix:
         """``rows`` as they are stored; the result shares nothing with the matrix."""
         if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
-            return csr_matrix(self.matrix[int(rows[0]) : int(rows[-1]) + 1], copy=True)
-        return csr_matrix(self.matrix[rows])
+            return stored(self.matrix[int(rows[0]) : int(rows[-1]) + 1], observed).copy()
+        return stored(self.matrix[rows], observed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +114,11 @@ class MappedRows:
         """What the user should know about how it is read."""
         return self.rows.note
 
-    def read(self, rows: np.ndarray) -> csr_matrix:
+    def read(self, rows: np.ndarray, *, observed: bool = False) -> csr_matrix:
         """``rows`` as they are stored, those without values empty."""
         wanted = self.index[rows]
         there = wanted >= 0
-        block = self.rows.read(wanted[there])
+        block = self.rows.read(wanted[there], observed=observed)
         lengths = np.zeros(len(rows), dtype=np.int64)
         lengths[there] = np.diff(block.indptr)
         pointers = np.concatenate([[0], np.cumsum(lengths)])
@@ -115,7 +140,7 @@ class SparseDiskRows:
         """The number of stored values."""
         return int(self.indptr[-1])
 
-    def read(self, rows: np.ndarray) -> csr_matrix:
+    def read(self, rows: np.ndarray, *, observed: bool = False) -> csr_matrix:
         """``rows`` as they are stored: sorted, read in as few slices as pay, put back in order."""
         wanted, back = np.unique(rows, return_inverse=True)
         if not len(wanted):
@@ -130,7 +155,7 @@ class SparseDiskRows:
         block: Any = pieces[0] if len(pieces) == 1 else vstack(pieces, format="csr")
         order = place[back]
         as_read = len(order) == held and (order == np.arange(held)).all()
-        return csr_matrix(block if as_read else block[order])
+        return stored(block if as_read else block[order], observed)
 
     def _slice(self, first: int, last: int) -> csr_matrix:
         start, stop = int(self.indptr[first]), int(self.indptr[last])
@@ -156,7 +181,7 @@ class DenseDiskRows:
         """The number of stored values."""
         return int(np.prod(self.shape, dtype=np.int64))
 
-    def read(self, rows: np.ndarray) -> csr_matrix:
+    def read(self, rows: np.ndarray, *, observed: bool = False) -> csr_matrix:
         """``rows`` as they are stored, never more than ``CELL_LIMIT`` values dense at a time."""
         wanted, back = np.unique(rows, return_inverse=True)
         if not len(wanted):
@@ -166,7 +191,7 @@ class DenseDiskRows:
         for run in np.split(wanted, np.flatnonzero(np.diff(wanted) > 1) + 1):
             for first in range(int(run[0]), int(run[-1]) + 1, step):
                 last = min(first + step, int(run[-1]) + 1)
-                pieces.append(csr_matrix(self.array[first:last]))
+                pieces.append(stored(self.array[first:last], observed))
         block: Any = pieces[0] if len(pieces) == 1 else vstack(pieces, format="csr")
         in_order = len(back) == len(wanted) and (back == np.arange(len(back))).all()
         return csr_matrix(block if in_order else block[back])
@@ -200,6 +225,6 @@ class ColumnDiskRows:
         values = (self.data[:], self.indices[:], self.indptr)
         return MemoryRows(csc_matrix(values, shape=self.shape).tocsr())
 
-    def read(self, rows: np.ndarray) -> csr_matrix:
+    def read(self, rows: np.ndarray, *, observed: bool = False) -> csr_matrix:
         """``rows`` as they are stored."""
-        return self._loaded.read(rows)
+        return self._loaded.read(rows, observed=observed)

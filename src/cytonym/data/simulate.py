@@ -54,7 +54,7 @@ def simulate(
             f"genes, and n_genes is {n_genes}: ask for more genes or fewer markers"
         )
     rng = np.random.default_rng(seed)
-    obs = _obs(n_cells, n_types, batches, rng)
+    obs = typed_cells(n_cells, n_types, batches, rng)
     profile = np.tile(rng.lognormal(0, 1, n_genes), (n_types, 1))
     for kind in range(n_types):
         profile[kind, kind * markers_per_type : (kind + 1) * markers_per_type] *= fold
@@ -154,14 +154,19 @@ def simulate_large(
     return path
 
 
-def _obs(n_cells: int, n_types: int, batches: int, rng: np.random.Generator) -> pd.DataFrame:
-    kinds = [f"type {chr(65 + i)}" if n_types <= 26 else f"type {i:03d}" for i in range(n_types)]
+def typed_cells(n_cells: int, n_types: int, batches: int, rng: np.random.Generator) -> pd.DataFrame:
+    """``cell_type`` and ``batch`` of cells; all types, and all batches, are of equal size."""
     types = rng.permutation(np.arange(n_cells) % n_types)
     batch = rng.permutation(np.arange(n_cells) % batches)
     return pd.DataFrame(
         {
-            "cell_type": pd.Categorical.from_codes(types, kinds),
+            "cell_type": pd.Categorical.from_codes(types, type_names(n_types)),
             "batch": pd.Categorical.from_codes(batch, [f"batch{i}" for i in range(batches)]),
         },
         index=pd.Index([f"cell{i}" for i in range(n_cells)]),
     )
+
+
+def type_names(n_types: int) -> list[str]:
+    """``type A``, ``type B``, ...; numbers where letters do not suffice."""
+    return [f"type {chr(65 + i)}" if n_types <= 26 else f"type {i:03d}" for i in range(n_types)]

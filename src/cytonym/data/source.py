@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from cytonym.data.judge import Finding, unlog
+from cytonym.data.rates import judge_rates
 from cytonym.data.rows import Rows
 from cytonym.errors import DataError, Problem
 from cytonym.types import FeatureSpace
@@ -41,7 +42,8 @@ class Cells:
     spaces
         By modality, the features in the order of the data set.
     values
-        By modality ``"counts"`` or ``"relative"``; see :class:`cytonym.types.CellSource`.
+        By modality ``"counts"``, ``"relative"`` or ``"rates"``; see
+        :class:`cytonym.types.CellSource`.
     finding
         By modality, which place is read and why.
     parts
@@ -97,23 +99,26 @@ class Cells:
         Returns
         -------
         csr_matrix
-            ``(rows, features)`` float32: raw counts, or relative expression.
+            ``(rows, features)`` float32: raw counts, or relative expression. Of rates every
+            observed one is stored, also 0; what is not stored is missing.
 
         Raises
         ------
         DataError
-            When the file is damaged there, or values are negative, NaN or infinite.
+            When the file is damaged there, or values are negative, infinite, NaN (of rates that
+            is missing and no error) or, of rates, above 1.
         """
-        part = self.parts[modality]
+        part, rates = self.parts[modality], self.values[modality] == "rates"
         try:
-            block = part.rows.read(np.asarray(rows, dtype=np.int64))
+            block = part.rows.read(np.asarray(rows, dtype=np.int64), observed=rates)
         except OSError as error:
             raise damaged(self.name, error) from error
         if part.columns is not None:
             block = block[:, part.columns]
         values = unlog(block.data.astype(np.float32, copy=False), self.finding[modality].kind)
         # The sample that judged the file saw some rows; every row is looked at when it is read.
-        if len(values) and not (values.min() >= 0 and values.max() < np.inf):
+        most = 1.0 if rates else np.finfo(np.float32).max
+        if len(values) and not (values.min() >= 0 and values.max() <= most):
             raise DataError(_unsound(self, modality, block, values, rows), subject=self.name)
         return csr_matrix((values, block.indices, block.indptr), shape=block.shape)
 
@@ -121,11 +126,17 @@ class Cells:
 def _unsound(
     source: Cells, modality: str, block: csr_matrix, values: np.ndarray, rows: np.ndarray
 ) -> Problem:
+    where, names = source.finding[modality].where, source.spaces[modality].names
+    if source.values[modality] == "rates":
+        found = judge_rates(block, where, cells=source.cells[rows], features=names, whole=True)
+        problem = found.problem()
+        assert problem is not None
+        return problem
     bad = ~(np.isfinite(values) & (values >= 0))
     row = int(np.searchsorted(block.indptr, np.flatnonzero(bad)[0], side="right")) - 1
-    gene = source.spaces[modality].names[block.indices[bad][0]]
+    gene = names[block.indices[bad][0]]
     return Problem(
-        f"{source.finding[modality].where}: {bad.sum():,} negative, NaN or infinite values in "
+        f"{where}: {bad.sum():,} negative, NaN or infinite values in "
         f"{len(rows):,} cells; first: cell {source.cells[rows[row]]}, feature {gene}",
         "drop these cells, or give the counts from before the step that made them",
     )

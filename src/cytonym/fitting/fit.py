@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from cytonym.annotator import Annotator, Data, check_values, unread
+from cytonym.annotator import Annotator
 from cytonym.data.align import align, match, misfit, space_of
 from cytonym.data.joined import modality_names
 from cytonym.data.labels import Labels, read_labels
 from cytonym.data.pairing import pairing
+from cytonym.data.rates import METHYLATION, check_observed
 from cytonym.data.read import open_cells
 from cytonym.data.source import Cells
 from cytonym.errors import DataError, OptionError, Problem
@@ -23,8 +25,9 @@ from cytonym.evaluate.splits import holdout
 from cytonym.explaining import mean_salience
 from cytonym.fitting.choose import choose
 from cytonym.fitting.compare import compare, verdict
-from cytonym.fitting.run import Task, run
-from cytonym.methods import Method, get
+from cytonym.fitting.run import Fitted, Task, run
+from cytonym.methods import Method, get, registry
+from cytonym.opening import Data, check_together, check_values, unread
 from cytonym.options import Settings, parse
 from cytonym.report import FitReport
 from cytonym.types import FeatureSpace
@@ -35,7 +38,7 @@ log = logging.getLogger("cytonym")
 def fit(
     reference: Data,
     *,
-    labels: str,
+    labels: str | None = None,
     method: str = "auto",
     seed: int = 0,
     options: Settings = None,
@@ -47,11 +50,12 @@ def fit(
     state: str | Path | None = None,
     progress: bool = True,
 ) -> Annotator:
-    """Learn the cell types of a labelled reference.
+    """Learn the cell types of a labelled reference, or what its cells are like without labels.
 
     Options that are ``auto`` are chosen by a cross-validated linear probe inside the reference.
     A first fit leaves out ``validation`` of the cells and is compared on them with ``linear``
-    and kNN; the model that is returned is then fitted on all labelled cells.
+    and kNN; the model that is returned is then fitted on all labelled cells. A method that needs
+    no labels is fitted once, and the cells left out say when to stop.
 
     Parameters
     ----------
@@ -59,10 +63,12 @@ def fit(
         A file or AnnData with raw counts (or logged values, where the method allows); it is
         left as it is.
     labels
-        The column of ``obs`` with the names; cells without one are unlabelled.
+        The column of ``obs`` with the names; cells without one are unlabelled. None: the method
+        has to do without (``dcca``), and the model names no cells.
     method
         A name of :func:`cytonym.methods`; ``auto`` picks by the modalities of the reference:
-        ``sctrans`` for RNA alone, ``scmoanno`` where there is ATAC. The report says which.
+        ``sctrans`` for RNA alone, ``scmoanno`` where there is ATAC, ``dcca`` where there are no
+        labels. The report says which.
     seed
         The same seed, data and machine give the same weights.
     options
@@ -99,67 +105,97 @@ def fit(
     if not 0 <= validation < 1:
         raise OptionError(f"validation is a share, from 0 to below 1; it is {validation}.")
     if method != "auto":
-        get(method)  # an unknown name is told before a large file is opened
+        check_labelled(get(method), labels)  # told before a large file is opened
     cells = open_cells(reference, layer=layer, genes=genes, modalities=modalities)
-    recipe, notes = pick_method(method, cells.spaces)
+    recipe, notes = pick_method(method, cells.spaces, labelled=labels is not None)
     parsed = parse(recipe.Options, options, presets=recipe.presets)
     task, found = _task(recipe, cells, labels, query, genes, modalities, seed)
     notes += found
+    folder = Path(state) if state is not None else None
     with torch.random.fork_rng():
-        held = holdout(task.y, share=validation, seed=seed)
+        kinds = task.y
+        if not recipe.needs.labels:  # cells without a label are held out too
+            kinds = np.where(task.y >= 0, task.y, len(task.names))
+        held = holdout(kinds, share=validation, seed=seed)
         notes += _untested(task, held) if validation else []
         parsed, chosen = choose(recipe, parsed, task, np.flatnonzero(~held), progress)
-        folder = Path(state) if state is not None else None
-        table: tuple[dict[str, Any], ...] = ()
-        per_type: tuple[dict[str, Any], ...] = ()
-        history: list[dict[str, Any]] = []
-        trial, epochs = None, None
-        if held.any():
-            trial = run(
-                recipe, parsed, task, ~held, "trial", held=held, folder=folder, progress=progress
-            )
-            if not trial.history.interrupted:
-                table, per_type = compare(recipe, trial, task, held, progress)
-                notes += verdict(table)
-            history, epochs = trial.history.records, trial.history.best_epochs
-        if trial is not None and trial.history.interrupted:
-            final = trial
-            notes.append(f"Interrupted: this is the first fit, on {(~held).sum():,} cells")
-        else:
-            everyone = np.ones(len(task.y), dtype=bool)
-            final = run(
-                recipe,
-                parsed,
-                task,
-                everyone,
-                "fit",
-                epochs=epochs,
-                folder=folder,
-                progress=progress,
-            )
-            if final.history.interrupted:
-                notes.append("Interrupted: the last stage did not run to its end")
-        labelled = final.feed.of(np.flatnonzero(task.y >= 0))
-        salience = mean_salience(recipe, final.net, labelled, len(task.names))
+        learn = _twice if recipe.needs.labels else _once
+        found = learn(recipe, parsed, task, held, folder, progress)
+        labelled = found.fitted.feed.of(np.flatnonzero(task.y >= 0))
+        salience = mean_salience(recipe, found.fitted.net, labelled, len(task.names))
     report = FitReport(
-        held_out=table,
-        per_type=per_type,
+        held_out=found.table,
+        per_type=found.per_type,
         n_reference=int((task.y >= 0).sum()),
         n_held_out=int(held.sum()),
+        n_unlabelled=0 if recipe.needs.labels else int((task.y < 0).sum()),
+        refitted=recipe.needs.labels,
         chosen=chosen,
-        notes=tuple(notes),
-        history=tuple(history or final.history.records),
+        notes=(*notes, *found.notes),
+        history=tuple(found.history),
         seconds=round(time.monotonic() - start, 1),
     )
     names = [str(name) for name in task.names]
+    final = found.fitted
     return Annotator(
         recipe, parsed, seed, names, task.spaces, final.transforms, final.net, report, salience
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Learned:
+    """A fit with its comparison; ``history`` is that of the network that was watched."""
+
+    fitted: Fitted
+    table: tuple[dict[str, Any], ...] = ()
+    per_type: tuple[dict[str, Any], ...] = ()
+    history: Sequence[dict[str, Any]] = ()
+    notes: Sequence[str] = ()
+
+
+def _twice(
+    method: Method, options: Any, task: Task, held: np.ndarray, folder: Path | None, progress: bool
+) -> _Learned:
+    """A first fit without the cells ``held`` (bool), compared on them; then one on all cells."""
+    more: dict[str, Any] = {"folder": folder, "progress": progress}
+    trial, epochs, table, per_type, notes = None, None, (), (), []
+    if held.any():
+        trial = run(method, options, task, ~held, "trial", held=held, **more)
+        if trial.history.interrupted:
+            notes = [f"Interrupted: this is the first fit, on {(~held).sum():,} cells"]
+            return _Learned(trial, history=trial.history.records, notes=notes)
+        table, per_type = compare(method, trial, task, held, progress)
+        notes, epochs = verdict(table), trial.history.best_epochs
+    everyone = np.ones(len(task.y), dtype=bool)
+    final = run(method, options, task, everyone, "fit", epochs=epochs, **more)
+    if final.history.interrupted:
+        notes = [*notes, "Interrupted: the last stage did not run to its end"]
+    history = (trial or final).history.records
+    return _Learned(final, table, per_type, history, notes)
+
+
+def _once(
+    method: Method, options: Any, task: Task, held: np.ndarray, folder: Path | None, progress: bool
+) -> _Learned:
+    """One fit; the cells ``held`` (bool) say when to stop, and those with labels are compared."""
+    watched = held if held.any() else None
+    fitted = run(
+        method, options, task, ~held, "fit", held=watched, folder=folder, progress=progress
+    )
+    history = fitted.history.records
+    if fitted.history.interrupted:
+        notes = ["Interrupted: the last stage did not run to its end"]
+        return _Learned(fitted, history=history, notes=notes)
+    known = held & (task.y >= 0)
+    if not known.any():
+        return _Learned(fitted, history=history)
+    table, per_type = compare(method, fitted, task, known, progress)
+    return _Learned(fitted, table, per_type, history, verdict(table))
+
+
 def _untested(task: Task, held: np.ndarray) -> list[str]:
     """Says which types have no cell among those held out."""
-    absent = np.setdiff1d(task.y[task.y >= 0], task.y[held])
+    absent = np.setdiff1d(task.y[task.y >= 0], task.y[held & (task.y >= 0)])
     if not len(absent):
         return []
     listed = ", ".join(str(name) for name in task.names[absent[:5]]) + ", ..." * (len(absent) > 5)
@@ -169,12 +205,26 @@ def _untested(task: Task, held: np.ndarray) -> list[str]:
 # --- the data ----------------------------------------------------------------------------------
 
 
-def pick_method(name: str, modalities: Collection[str]) -> tuple[Method, list[str]]:
+def check_labelled(method: Method, labels: str | None) -> None:
+    """Refuse a method that learns from labels where there are none."""
+    if method.needs.labels and labels is None:
+        able = ", ".join(name for name, one in registry().items() if not one.needs.labels)
+        raise OptionError(
+            f"{method.name} learns from labels: name their column with labels= (--labels). "
+            f"Without labels: {able}."
+        )
+
+
+def pick_method(
+    name: str, modalities: Collection[str], *, labelled: bool
+) -> tuple[Method, list[str]]:
     """The method called ``name``; ``auto`` decides by the modalities, and says so."""
     if name != "auto":
         return get(name), []
     picked = "sctrans" if {*modalities} == {"rna"} else "scmoanno"
+    picked = picked if labelled else "dcca"
     note = f"method auto: the reference has {' and '.join(modalities)}, so {picked}"
+    note = note if labelled else "method auto: there are no labels, so dcca"
     log.info(note)
     return get(picked), [note]
 
@@ -182,7 +232,7 @@ def pick_method(name: str, modalities: Collection[str]) -> tuple[Method, list[st
 def _task(
     method: Method,
     cells: Cells,
-    labels: str,
+    labels: str | None,
     query: Data | None,
     genes: str | None,
     modalities: Mapping[str, str] | None,
@@ -190,7 +240,10 @@ def _task(
 ) -> tuple[Task, list[str]]:
     """The reference made ready, with what was found on the way; all problems at once."""
     check_values(method, cells, cells.name)
-    found: Labels = read_labels(cells.obs, labels, cells.name)
+    check_together(method, cells, cells.name)
+    found = Labels(np.full(len(cells), -1), np.empty(0, dtype=str))
+    if labels is not None:
+        found = read_labels(cells.obs, labels, cells.name)
     wanted = method.needs.modalities
     spaces = {name: space for name, space in space_of(cells, genes=genes).items() if name in wanted}
     notes = [*cells.notes, *found.notes, *unread(cells, wanted)]
@@ -200,6 +253,8 @@ def _task(
     if query is not None:
         spaces = _shared(spaces, query, notes, genes, modalities)
     source, coverage = align(cells, spaces, genes=genes)
+    if METHYLATION in spaces:
+        check_observed(source, METHYLATION)
     notes += [note for found in coverage.values() for note in found.notes]
     there = {name: source.present(name) for name in spaces}
     measured = np.logical_or.reduce([*there.values()])
@@ -217,7 +272,7 @@ def _task(
         gone = ", ".join(str(name) for name in np.delete(names, left)[:5])
         notes.append(f"no cell of these types can be read, so they are not learned: {gone}")
         codes, names = np.where(codes >= 0, np.searchsorted(left, codes), -1), names[left]
-    if len(names) < 2:
+    if len(names) < 2 and labels is not None:
         what = f"only {len(names)} types have cells with {' or '.join(spaces)}"
         raise DataError(Problem(what, "give a reference with at least two"), subject=cells.name)
     return Task(source, spaces, codes, names, seed), notes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,10 @@ from cytonym.evaluate.metrics import scores
 from cytonym.methods import Method
 from cytonym.nn.threads import threads_for
 from cytonym.options import Options
-from cytonym.prep import bind_chain, fit_chain
+from cytonym.prep import fit_chain, inputs
 from cytonym.train.loop import History, train
 from cytonym.train.watch import Watch
-from cytonym.types import CellSource, FeatureSpace, Transform
+from cytonym.types import CellSource, Clock, FeatureSpace, Stage, Transform
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,14 +65,12 @@ def run(
     rows = np.flatnonzero(learn)
     wanted = method.features(options)
     transforms = {name: wanted[name] for name in wanted if name in task.spaces}
-    bound = {}
     for modality, chain in transforms.items():
         there = rows[task.source.present(modality)[rows]]
         fit_chain(chain, SourceBlocks(task.source, modality, there))
-        bound[modality] = bind_chain(chain, task.spaces[modality])
-    feed = Feed(task.source, bound, task.y, rows)
+    feed = Feed(task.source, inputs(transforms, method.targets(options), task.spaces), task.y, rows)
     torch.manual_seed(task.seed)
-    widths = {modality: len(one.space) for modality, one in bound.items()}
+    widths = feed.inputs.widths
     net = method.build(widths, len(task.names), options)
     labelled = task.y[rows][task.y[rows] >= 0]
     stages = method.stages(options, np.bincount(labelled, minlength=len(task.names)).tolist())
@@ -88,7 +87,7 @@ def run(
             stages,
             feed,
             seed=task.seed,
-            monitor=None if watched is None else lambda net: score_held(method, net, watched),
+            monitor=None if watched is None else partial(held_score, method, feed=watched),
             state=None if folder is None else folder / f"{title}.safetensors",
             fingerprint=_fingerprint(method, options, task, rows),
             on_epoch=watch.epoch,
@@ -122,8 +121,10 @@ def predict(method: Method, net: nn.Module, feed: Feed) -> np.ndarray:
     return np.concatenate(named)
 
 
-def score_held(method: Method, net: nn.Module, feed: Feed) -> dict[str, float]:
+def held_score(method: Method, net: nn.Module, stage: Stage, *, feed: Feed) -> dict[str, float]:
     """Scores of the network on held-out cells, for the loop; ``score`` is what it goes by."""
+    if stage.unlabelled:
+        return held_loss(net, stage, feed)
     truth = feed.y[feed.rows]
     found = scores(truth, predict(method, net, feed), known=range(int(feed.y.max()) + 1))
     return {
@@ -131,3 +132,16 @@ def score_held(method: Method, net: nn.Module, feed: Feed) -> dict[str, float]:
         "held_out_accuracy": found.accuracy,
         "held_out_macro_f1": found.macro_f1,
     }
+
+
+def held_loss(net: nn.Module, stage: Stage, feed: Feed) -> dict[str, float]:
+    """The losses at the end of ``stage`` on held-out cells; ``score`` is better when higher."""
+    device = next(net.parameters()).device
+    clock = Clock(stage.name, stage.epochs, 1.0, 0)
+    total = 0.0
+    with torch.no_grad():
+        for _, batch in feed.batches(512):
+            for step in stage.steps:
+                loss = step.loss(net, batch.to(device), clock)["total"].item()
+                total += loss * len(batch) / len(feed.rows)
+    return {"score": -total, "held_out_loss": total}

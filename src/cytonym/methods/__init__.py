@@ -8,9 +8,18 @@ from importlib import import_module
 from importlib.metadata import entry_points
 
 from cytonym.errors import OptionError, suggest
-from cytonym.methods.base import Completes, Explains, Method, Needs
+from cytonym.methods.base import Completes, Explains, Generates, Method, Needs, Views
 
-__all__ = ["Completes", "Explains", "Method", "Needs", "get", "registry"]
+__all__ = [
+    "Completes",
+    "Explains",
+    "Generates",
+    "Method",
+    "Needs",
+    "Views",
+    "get",
+    "registry",
+]
 
 
 @cache

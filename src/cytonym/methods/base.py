@@ -21,8 +21,10 @@ class Needs:
 
     ``modalities`` says, for each one read, whether query columns are matched with the
     reference's (``"shared"``) or stay the query's own (``"own"``). ``counts`` is True where
-    logged values, undone, will not do. ``labels`` is False where a fit needs none. With
-    ``optional`` a data set, or a cell, may lack modalities, as long as it has one.
+    logged values, undone, will not do. ``labels`` is False where a fit needs none: the method is
+    then fitted once, and the cells held out say when to stop. With ``optional`` a data set, or a
+    cell, may lack modalities, as long as it has one; but a reference has exactly one of each
+    group of ``together``, in the same cells.
     """
 
     modalities: Mapping[str, Literal["shared", "own"]] = field(
@@ -31,6 +33,7 @@ class Needs:
     counts: bool = False
     labels: bool = True
     optional: bool = False
+    together: tuple[tuple[str, ...], ...] = ()
 
 
 class Method(ABC, Generic[Opts]):
@@ -55,13 +58,24 @@ class Method(ABC, Generic[Opts]):
     def features(self, options: Opts) -> Mapping[str, tuple[Transform, ...]]:
         """Fresh transforms for each modality, in order."""
 
+    def targets(self, options: Opts) -> Mapping[str, int]:
+        """After how many transforms a modality has the features whose raw values are in
+        ``Batch.counts``. After all of them, the network reads these alone: there is no ``Batch.x``.
+        """
+        return {}
+
     @abstractmethod
     def build(self, widths: Mapping[str, int], n_types: int, options: Opts) -> nn.Module:
-        """The network for ``widths`` features by modality."""
+        """The network for ``widths``: features by modality, and under ``counts_<modality>`` the
+        columns of the counts that it asked for.
+        """
 
     @abstractmethod
     def stages(self, options: Opts, sizes: Sequence[int]) -> Sequence[Stage]:
-        """How the network is trained; ``sizes`` are the labelled cells of each type."""
+        """How the network is trained; ``sizes`` are the labelled cells of each type.
+
+        A stage whose cells need no label has the loss on held-out cells as its score.
+        """
 
     @abstractmethod
     def predict(self, net: nn.Module, batch: Batch) -> Output:
@@ -96,4 +110,30 @@ class Completes(Protocol):
 
     def complete(self, net: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
         """By modality ``(cells, features)``: what is measured as given, the rest filled in."""
+        ...
+
+
+@runtime_checkable
+class Views(Protocol):
+    """A method with an embedding of each modality beside the joint one."""
+
+    def views(self, net: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+        """By modality ``(cells, dim)`` float32; NaN in cells that lack it."""
+        ...
+
+
+@runtime_checkable
+class Generates(Protocol):
+    """A method that can say what a modality looks like without noise, from itself or another."""
+
+    def latent(self, net: nn.Module, batch: Batch, source: str) -> Tensor:
+        """``(cells, dim)`` float32: what ``source`` (a modality, or ``joint``) says of the cell."""
+        ...
+
+    def decode(
+        self, net: nn.Module, latent: Tensor, target: str, features: Tensor | None = None
+    ) -> Tensor:
+        """``(cells, features)`` float32 of the modality ``target``, all or those asked for (int):
+        shares of a cell's counts, probabilities of being open, or rates.
+        """
         ...

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -33,6 +36,18 @@ def random_like(
     return (draws.to(torch.float32) + 2.0**15) / 2.0**16
 
 
+def normal_like(
+    key: Int[Tensor, " cells"], width: int, *, seed: int
+) -> Float[Tensor, "cells width"]:
+    """Standard normal numbers that depend on the cell, the column and the seed alone.
+
+    Two uniform numbers make one (Box and Muller 1958).
+    """
+    uniform = random_like(key, 2 * width, seed=seed) + 2.0**-17
+    radius = (-2 * uniform[:, :width].log()).sqrt()
+    return radius * (2 * torch.pi * uniform[:, width:]).cos()
+
+
 def _wrap(seed: int) -> int:
     """The seed mixed over 64 bits, as a signed number: neighbours lie far apart."""
     spread = (seed + 1) * 0xD1342543DE82EF95 % 2**64
@@ -44,6 +59,18 @@ def _wrap(seed: int) -> int:
 def _shift(state: Tensor, bits: int) -> Tensor:
     """Right shift that brings in zeros."""
     return (state >> bits) & ((1 << (64 - bits)) - 1)
+
+
+@contextmanager
+def still(net: nn.Module) -> Iterator[None]:
+    """Inside, ``net`` is in eval mode: no dropout, and nothing is learned of a batch."""
+    before = {module: module.training for module in net.modules()}
+    net.eval()
+    try:
+        yield
+    finally:
+        for module, training in before.items():
+            module.training = training
 
 
 def feed_forward(dim: int, *, times: int = 2, dropout: float = 0.0) -> nn.Sequential:

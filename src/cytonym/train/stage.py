@@ -29,7 +29,7 @@ from cytonym.types import Batch, Clock, Optim, Stage, Step
 
 log = logging.getLogger("cytonym")
 
-Monitor = Callable[[nn.Module], dict[str, float]]
+Monitor = Callable[[nn.Module, Stage], dict[str, float]]
 """Scores the network on a held-out part of the reference; ``"score"`` is better when higher."""
 
 
@@ -44,6 +44,10 @@ class Loader(Protocol):
         self, stage: Stage, *, seed: tuple[int, ...], rank: int, world: int
     ) -> Iterator[Batch]:
         """The batches, in an order that is a function of ``seed`` alone."""
+        ...
+
+    def whole(self, stage: Stage) -> Iterator[Batch]:
+        """All cells of the stage once, in order, whatever the process."""
         ...
 
 
@@ -115,6 +119,12 @@ class StageRun:
         stop: threading.Event,
     ) -> None:
         """Run the epochs that are left, then leave the best weights in the network."""
+        if self.stage.before is not None and self.epoch < self.stage.epochs:
+            device = self.accelerator.device
+            with torch.no_grad():
+                self.stage.before(
+                    self.net.eval(), (batch.to(device) for batch in self.loader.whole(self.stage))
+                )
         while self.epoch < self.stage.epochs and not self._patience_is_over():
             losses = self._train_epoch()
             self.epoch += 1
@@ -203,7 +213,7 @@ class StageRun:
         if optim.clip is not None:
             nn.utils.clip_grad_norm_(running.part, optim.clip)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(optim, clock.progress)
+            group["lr"] = learning_rate(optim, clock.progress, clock.epoch)
         optimizer.step()
         return losses
 
@@ -243,7 +253,7 @@ class StageRun:
         self.net.eval()
         weights = self.average if self.average is not None else copy_weights(self.net)
         with lent(self.net, weights):
-            scores = self.monitor(self.net)
+            scores = self.monitor(self.net, self.stage)
         if self.stage.patience is not None and scores["score"] > self.best_score:
             self.best_score, self.best_epoch = scores["score"], self.epoch
             self.best = {name: value.clone() for name, value in weights.items()}
@@ -296,11 +306,14 @@ def _adamw(part: Sequence[nn.Parameter], optim: Optim) -> torch.optim.AdamW:
         {"params": [p for p in part if p.ndim > 1], "weight_decay": optim.weight_decay},
         {"params": [p for p in part if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([one for one in groups if one["params"]], lr=optim.lr, fused=True)
+    groups = [one for one in groups if one["params"]]
+    return torch.optim.AdamW(groups, lr=optim.lr, eps=optim.eps, fused=True)
 
 
-def learning_rate(optim: Optim, progress: float) -> float:
-    """Linear warm-up, then a cosine down to ``floor`` times the full rate."""
+def learning_rate(optim: Optim, progress: float, epoch: int) -> float:
+    """Linear warm-up, then a cosine down to ``floor`` times the full rate; or steps of epochs."""
+    if optim.decay == "steps":
+        return optim.lr * max(0.9 ** (epoch // 10), optim.floor)
     if progress < optim.warmup:
         return optim.lr * (progress + 1e-3) / (optim.warmup + 1e-3)
     along = (progress - optim.warmup) / max(1 - optim.warmup, 1e-9)

@@ -1,0 +1,179 @@
+"""How well clusters of unsupervised embeddings of SNARE-seq mouse cortex agree with the types.
+
+    python benchmarks/dcca_clusters.py --data DIR --out FOLDER --peers FOLDER --seeds 0-4
+
+Scores PCA of RNA, LSI of ATAC and both side by side, and the embeddings that ``dcca_peers.py``
+saved in ``--peers``: of all cells, and of two libraries by a model of the other six, four times.
+K-means has as many clusters as there are types; Leiden finds its own number. The seed is that of
+the training and of the clustering. Lines go to ``dcca_clusters.jsonl``, one for each task, method,
+view and seed; mean ± standard deviation over the seeds to ``dcca_clusters.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import common
+import snare
+from cytonym.evaluate import cluster_scores
+
+PEERS = {"scvi": "rna", "peakvi": "atac", "multivi": "both"}
+"""What each peer reads."""
+COMPONENTS = 30
+"""Of PCA and of LSI each."""
+SHOWN = ["kmeans_ari", "kmeans_nmi", "kmeans_purity", "leiden_ari", "leiden_nmi", "leiden_clusters"]
+
+Embed = Callable[[], Mapping[str, np.ndarray]]
+"""Makes the embeddings of one model, ``(cells, dim)``, by view: rna, atac, both."""
+
+
+def tasks(parts: snare.Parts) -> Iterator[tuple[str, snare.Parts, snare.Parts]]:
+    """Name, cells to learn from, and cells to embed and score: all cells, then the folds."""
+    yield "all", parts, parts
+    for place, reference, query in snare.folds(parts):
+        yield f"fold{place}", reference, query
+
+
+def lines_of(
+    path: Path, key: Mapping[str, Any], embed: Embed, views: tuple[str, ...], truth: np.ndarray
+) -> list[dict[str, Any]]:
+    """The lines of one model, one a view; ``embed`` is called only where one is missing.
+
+    ``key`` has ``task``, ``method``, ``seed``, and what else tells the model from others.
+    """
+
+    def measure(view: str) -> dict[str, float]:
+        return figures(embed()[view], truth, seed=key["seed"])
+
+    return [common.once(path, {**key, "view": view}, partial(measure, view)) for view in views]
+
+
+def figures(embedding: np.ndarray, truth: np.ndarray, *, seed: int) -> dict[str, float]:
+    """NMI, ARI, purity and number of clusters of k-means and of Leiden."""
+    table = cluster_scores(embedding, truth, seed=seed)
+    out: dict[str, float] = {"cells": len(truth), "dim": embedding.shape[1]}
+    for by, row in table[["clusters", "nmi", "ari", "purity"]].iterrows():
+        out |= {f"{by}_{name}": float(value) for name, value in row.items()}
+    return out
+
+
+# --- what is scored ------------------------------------------------------------------------------
+
+
+def baselines(reference: snare.Parts, query: snare.Parts) -> dict[str, np.ndarray]:
+    """PCA of RNA, LSI of ATAC, both side by side: fitted on the reference, applied to the query."""
+    found = snare.components(reference, query)
+    one, other = (found[name][1][:, :COMPONENTS] for name in ("rna", "atac"))
+    return {"rna": one, "atac": other, "both": np.hstack([one, other])}
+
+
+def saved(path: Path, view: str, cells: np.ndarray) -> dict[str, np.ndarray]:
+    """The embedding in a file of ``dcca_peers.py``, its rows in the order of ``cells``."""
+    with np.load(path) as file:
+        frame = pd.DataFrame(file["embedding"], index=file["cells"])
+    if len(frame) != len(cells) or set(frame.index) != set(cells):
+        raise SystemExit(f"{path}: {len(frame):,} cells are not the {len(cells):,} of the task")
+    return {view: frame.loc[cells].to_numpy()}
+
+
+def facts(path: Path) -> dict[str, Any]:
+    """How a peer was trained: seconds, epochs, and whether its time was cut."""
+    names = ("seconds", "epochs", "most_epochs", "cut")
+    with np.load(path) as file:
+        return {name: file[name].item() for name in names}
+
+
+def of_peers(
+    args: argparse.Namespace, path: Path, task: str, query: snare.Parts
+) -> list[dict[str, Any]]:
+    """The lines of the saved embeddings of one task; a file that is not there is left out."""
+    lines, middle = [], "" if task == "all" else f"{task}_"
+    cells, truth = query["rna"].obs_names.to_numpy().astype(str), truth_of(query)
+    for method, view in PEERS.items():
+        for seed in args.seeds:
+            file = args.peers / f"{method}_{middle}{seed}.npz"
+            if file.exists():
+                key = {"task": task, "method": method, "seed": seed, **facts(file)}
+                lines += lines_of(path, key, partial(saved, file, view, cells), (view,), truth)
+    return lines
+
+
+def of_baselines(
+    args: argparse.Namespace, path: Path, task: str, reference: snare.Parts, query: snare.Parts
+) -> list[dict[str, Any]]:
+    """The lines of PCA and LSI of one task; only the clustering depends on the seed."""
+    embed, lines = cache(partial(baselines, reference, query)), []
+    for seed in args.seeds:
+        key = {"task": task, "method": "pca, lsi", "seed": seed}
+        lines += lines_of(path, key, embed, ("rna", "atac", "both"), truth_of(query))
+    return lines
+
+
+def truth_of(query: snare.Parts) -> np.ndarray:
+    """Known types."""
+    return query["rna"].obs[common.LABEL].to_numpy().astype(str)
+
+
+# --- tables --------------------------------------------------------------------------------------
+
+
+def table(lines: list[dict[str, Any]]) -> pd.DataFrame:
+    """A row for each method and view: the mean over folds of each seed, then ± over the seeds."""
+    rows = []
+    frame = pd.DataFrame(lines)
+    by: Any = frame.groupby(["method", "view"], sort=False)
+    for (method, view), own in by:
+        by_seed = own.groupby("seed")[SHOWN].mean()
+        row = {"method": method, "view": view, "seeds": len(by_seed)}
+        row |= {"tasks": own["task"].nunique()}
+        row |= {name: common.spread(by_seed[name].tolist()) for name in SHOWN}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def training(lines: list[dict[str, Any]]) -> pd.DataFrame:
+    """How long the peers learned; how many runs ended by their time limit."""
+    frame = pd.DataFrame([line for line in lines if "epochs" in line])
+    rows = []
+    by: Any = frame.groupby(["method", frame["task"] == "all"], sort=False)
+    for (method, where), own in by:
+        row = {"method": method, "cells": "all" if where else "reference of folds"}
+        row |= {"runs": len(own), "ended by time": int(own["cut"].sum())}
+        row |= {"epochs": common.spread(own["epochs"].tolist(), 0)}
+        row |= {"limit": int(own["most_epochs"].max())}
+        rows.append(row | {"seconds": common.spread(own["seconds"].tolist(), 0)})
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    """Every task and method, then the tables."""
+    parser = common.arguments(__doc__)
+    parser.add_argument("--peers", type=Path, required=True, help="folder of dcca_peers.py")
+    args = common.start(parser)
+    path, parts, lines = args.out / "dcca_clusters.jsonl", snare.read(args), []
+    for task, reference, query in tasks(parts):
+        lines += of_baselines(args, path, task, reference, query)
+        lines += of_peers(args, path, task, query)
+    whole = [line for line in lines if line["task"] == "all"]
+    held = [line for line in lines if line["task"] != "all"]
+    texts: list[str | pd.DataFrame] = [
+        f"All {parts['rna'].n_obs:,} cells, learned from and scored. Agreement of clusters with "
+        f"{len(np.unique(truth_of(parts)))} types; ± is over the seeds.",
+        table(whole),
+        "Two libraries by what was learned from the other six: means over the folds (tasks).",
+        table(held),
+    ]
+    if any("epochs" in line for line in lines):
+        texts += ["Training of the peers, one thread.", training(lines)]
+    common.write(args, "dcca_clusters", "Clusters of unsupervised embeddings", texts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Dense matrices too large for memory, written to AnnData files block by block."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import zarr
+from anndata import AnnData
+
+from cytonym.errors import OptionError
+
+Blocks = Iterable[tuple[np.ndarray, np.ndarray]]
+"""Row numbers and values ``(rows, features)``, all rows once."""
+
+CHUNK = (512, 1024)
+
+
+def check_target(out: Path, *, several: bool) -> None:
+    """Whether ``out`` can be written: its ending, and nothing else in its place."""
+    endings = (".zarr", ".h5mu" if several else ".h5ad")
+    if out.suffix.lower() not in endings:
+        kind = "several modalities" if several else "one modality"
+        raise OptionError(f"{out.name} has to end in {' or '.join(endings)} for {kind}.")
+    store = any((out / mark).exists() for mark in ("zarr.json", ".zgroup"))
+    if out.exists() and (out.suffix.lower() == ".zarr") != store:
+        raise OptionError(f"{out} exists and is something else; choose another name.")
+    if not out.absolute().parent.is_dir():
+        raise OptionError(f"There is no folder {out.absolute().parent}; create it first.")
+
+
+def write_blocks(out: Path, tables: Mapping[str, AnnData], values: Mapping[str, Blocks]) -> None:
+    """Write ``tables`` with a matrix each, float16 in ``.zarr``, float32 in HDF5.
+
+    Parameters
+    ----------
+    out
+        ``.zarr``, ``.h5ad``, or ``.h5mu``; appears only when it is complete.
+    tables
+        By modality, everything but X: one is written as AnnData, several as MuData.
+    values
+        By modality, the blocks of X.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.absolute().parent))
+    partial = folder / out.name
+    try:
+        _write_tables(partial, tables)
+        zarred = out.suffix.lower() == ".zarr"
+        if zarred:
+            root: Any = zarr.open_group(partial, mode="r+", use_consolidated=False)
+        else:
+            root = h5py.File(partial, "r+")
+        try:
+            for name, table in tables.items():
+                group = root if len(tables) == 1 else root["mod"][name]
+                _write_matrix(group, table.shape, values[name], "f2" if zarred else "f4")
+        finally:
+            if not zarred:
+                root.close()
+        if zarred:
+            _consolidate(partial)
+        if out.is_dir():
+            out.rename(folder / "before")
+        partial.rename(out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_tables(path: Path, tables: Mapping[str, AnnData]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if len(tables) == 1:
+            (table,) = tables.values()
+            table.write_zarr(path) if path.suffix == ".zarr" else table.write_h5ad(path)
+            return
+        import mudata
+
+        whole = mudata.MuData(dict(tables))
+        whole.write_zarr(path) if path.suffix == ".zarr" else whole.write_h5mu(path)
+
+
+def _consolidate(path: Path) -> None:
+    """Bring the list of contents of a store up to date, which readers trust."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        zarr.consolidate_metadata(str(path))
+
+
+def _write_matrix(group: Any, shape: tuple[int, int], blocks: Blocks, dtype: str) -> None:
+    chunks = tuple(max(min(most, size), 1) for most, size in zip(CHUNK, shape, strict=True))
+    if "X" in group:
+        del group["X"]
+    create = group.create_array if hasattr(group, "create_array") else group.create_dataset
+    matrix = create("X", shape=shape, dtype=dtype, chunks=chunks)
+    matrix.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    for rows, block in blocks:
+        matrix[int(rows[0]) : int(rows[-1]) + 1] = block.astype(dtype)

@@ -1,0 +1,126 @@
+"""The DNA of peaks, from an indexed FASTA file."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cytonym.data.intervals import interval_text, ucsc
+from cytonym.errors import DataError, Problem
+
+
+def peak_sequences(fasta: str | Path, peaks: pd.DataFrame) -> Iterator[str]:
+    """The sequence of each peak, in order; upper and lower case and N stay as they are.
+
+    Parameters
+    ----------
+    fasta
+        A FASTA file, plain or bgzip. Its index (``.fai``) is written beside it, or, where that
+        is not possible, to a temporary folder for as long as it is read.
+    peaks
+        ``chrom, start, end`` (0-based, half-open). ``1`` and ``chr1`` are the same.
+
+    Raises
+    ------
+    DataError
+        No FASTA file, chromosomes that it lacks, or peaks beyond the ends of theirs; told at
+        once, before the first sequence.
+    """
+    path = Path(fasta)
+    with _opened(path) as genome:
+        names = {ucsc(str(name)): str(name) for name in genome.keys()}  # noqa: SIM118
+        lengths = {known: len(genome[name]) for known, name in names.items()}
+    renamed = {c: ucsc(c) for c in peaks["chrom"].astype(str).unique()}
+    table = peaks.assign(chrom=[renamed[c] for c in peaks["chrom"].astype(str)])
+    if problems := _misplaced(table, lengths):
+        raise DataError(problems, subject=path.name)
+    return _fetched(path, table, names)
+
+
+def _fetched(path: Path, peaks: pd.DataFrame, names: dict[str, str]) -> Iterator[str]:
+    starts, ends = (peaks[column].to_numpy(np.int64).tolist() for column in ("start", "end"))
+    with _opened(path) as genome:
+        for chrom, start, end in zip(peaks["chrom"], starts, ends, strict=True):
+            yield str(genome[names[chrom]][start:end])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file, indexed; closed in the end."""
+    try:
+        import pyfaidx
+    except ModuleNotFoundError as error:
+        what = "pyfaidx, with which FASTA files are read, is not installed"
+        problem = Problem(what, "pip install 'cytonym[atac]'")
+        raise DataError(problem, subject=path.name) from error
+    if not path.is_file():
+        raise DataError(Problem("there is no such file", "give a FASTA file"), subject=str(path))
+    with tempfile.TemporaryDirectory() as folder:
+        index = str(path) + ".fai" if _indexable(path) else str(Path(folder) / "genome.fai")
+        try:
+            genome: Any = pyfaidx.Fasta(str(path), indexname=index, as_raw=True)
+        except pyfaidx.UnsupportedCompressionFormat as error:
+            what = "it is compressed by gzip, in which no place can be looked up"
+            problem = Problem(what, "unpack it (gunzip), or pack it with bgzip")
+            raise DataError(problem, subject=path.name) from error
+        except (pyfaidx.FastaIndexingError, ValueError, OSError) as error:
+            problem = Problem(f"it cannot be indexed ({error})", "give a FASTA file")
+            raise DataError(problem, subject=path.name) from error
+        try:
+            if not [*genome.keys()]:
+                problem = Problem("it holds no sequence", "give a FASTA file")
+                raise DataError(problem, subject=path.name)
+            yield genome
+        finally:
+            genome.close()
+
+
+def _indexable(path: Path) -> bool:
+    """Whether there is an index that is up to date, or one can be written."""
+    index = Path(f"{path}.fai")
+    if index.is_file() and index.stat().st_mtime >= path.stat().st_mtime:
+        return True
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            return True
+    except OSError:
+        return False
+
+
+def _misplaced(peaks: Any, lengths: dict[str, int]) -> list[Problem]:
+    """What is wrong with where the peaks lie."""
+    problems = []
+    size = peaks["chrom"].map(lengths)
+    missing = peaks["chrom"][size.isna()].value_counts()
+    if len(missing):
+        some = ", ".join(f"{name or '(none)'} ({n:,} peaks)" for name, n in missing.items())
+        there = ", ".join([*lengths][:5]) + (", ..." if len(lengths) > 5 else "")
+        what = f"it has no {some}; it has {there}"
+        remedy = "give the FASTA of the genome that the reads were aligned to, or drop these peaks"
+        problems.append(Problem(what, remedy))
+    beyond = (peaks["end"] > size) | (peaks["start"] < 0) | (peaks["start"] >= peaks["end"])
+    if beyond.any():
+        first = peaks[beyond].iloc[:1]
+        chrom = str(first["chrom"].iloc[0])
+        what = (
+            f"{int(beyond.sum()):,} of {len(peaks):,} peaks do not lie within their chromosomes; "
+            f"first: {interval_text(first).iloc[0]}, {chrom} ends at {lengths.get(chrom, 0):,}"
+        )
+        problems.append(Problem(what, "check the genome build, or drop these peaks"))
+    return problems
+
+
+def gc_content(sequences: Iterable[str]) -> np.ndarray:
+    """The share of G and C among the known bases: ``(peaks,)`` float64; NaN where none is known."""
+    found = np.array(
+        [[sum(map(one.count, "GCgc")), sum(map(one.count, "ACGTacgt"))] for one in sequences],
+        dtype=np.float64,
+    ).reshape(-1, 2)
+    out = np.full(len(found), np.nan)
+    return np.divide(found[:, 0], found[:, 1], out=out, where=found[:, 1] > 0)
