@@ -2,8 +2,9 @@
 
     python benchmarks/dcca_clusters.py --data DIR --out FOLDER --peers FOLDER --seeds 0-4
 
-Scores PCA of RNA, LSI of ATAC and both side by side, and the embeddings that ``dcca_peers.py``
-saved in ``--peers``: of all cells, and of two libraries by a model of the other six, four times.
+Scores dcca and its ablations, PCA of RNA, LSI of ATAC and both side by side, and the embeddings
+that ``dcca_peers.py`` saved in ``--peers``: of all cells, and of two libraries by a model of the
+other six, four times (there ``atac`` is what ATAC alone says of cells that were never seen).
 K-means has as many clusters as there are types; Leiden finds its own number. The seed is that of
 the training and of the clustering. Lines go to ``dcca_clusters.jsonl``, one for each task, method,
 view and seed; mean ± standard deviation over the seeds to ``dcca_clusters.md``.
@@ -12,6 +13,7 @@ view and seed; mean ± standard deviation over the seeds to ``dcca_clusters.md``
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -21,11 +23,19 @@ import numpy as np
 import pandas as pd
 
 import common
+import cytonym
 import snare
 from cytonym.evaluate import cluster_scores
 
 PEERS = {"scvi": "rna", "peakvi": "atac", "multivi": "both"}
 """What each peer reads."""
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "dcca": {},
+    "dcca one way": {"cycle": 1},
+    "dcca no transfer": {"cycle": 0},
+    "dcca paper": {"preset": "paper"},
+}
+"""Settings of dcca: the default, its ablations, and the published ones."""
 COMPONENTS = 30
 """Of PCA and of LSI each."""
 SHOWN = ["kmeans_ari", "kmeans_nmi", "kmeans_purity", "leiden_ari", "leiden_nmi", "leiden_clusters"]
@@ -105,6 +115,32 @@ def of_peers(
     return lines
 
 
+def of_dcca(
+    args: argparse.Namespace, path: Path, task: str, reference: snare.Parts, query: snare.Parts
+) -> list[dict[str, Any]]:
+    """The lines of dcca, fitted without labels."""
+    lines = []
+    for name in args.variants:
+        for seed in args.seeds:
+            key = {"task": task, "method": name, "seed": seed, "settings": dict(VARIANTS[name])}
+            embed = cache(partial(by_dcca, reference, query, VARIANTS[name], seed))
+            lines += lines_of(path, key, embed, ("rna", "atac", "both"), truth_of(query))
+    return lines
+
+
+def by_dcca(
+    reference: snare.Parts, query: snare.Parts, settings: Mapping[str, Any], seed: int
+) -> dict[str, np.ndarray]:
+    """Codes of both modalities and the joint embedding of the query."""
+    start = time.monotonic()
+    model = cytonym.fit(
+        dict(reference), method="dcca", seed=seed, options=dict(settings), progress=False
+    )
+    print(f"{settings} seed {seed}: fitted in {time.monotonic() - start:.0f} s", flush=True)
+    found = model.embed(dict(query), progress=False)
+    return {**found.views, "both": found.joint}
+
+
 def of_baselines(
     args: argparse.Namespace, path: Path, task: str, reference: snare.Parts, query: snare.Parts
 ) -> list[dict[str, Any]]:
@@ -156,9 +192,14 @@ def main() -> None:
     """Every task and method, then the tables."""
     parser = common.arguments(__doc__)
     parser.add_argument("--peers", type=Path, required=True, help="folder of dcca_peers.py")
+    parser.add_argument("--variants", nargs="*", default=[*VARIANTS], choices=[*VARIANTS])
+    parser.add_argument("--tasks", nargs="*", default=["all", "fold0", "fold1", "fold2", "fold3"])
     args = common.start(parser)
     path, parts, lines = args.out / "dcca_clusters.jsonl", snare.read(args), []
     for task, reference, query in tasks(parts):
+        if task not in args.tasks:
+            continue
+        lines += of_dcca(args, path, task, reference, query)
         lines += of_baselines(args, path, task, reference, query)
         lines += of_peers(args, path, task, query)
     whole = [line for line in lines if line["task"] == "all"]

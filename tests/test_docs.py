@@ -304,6 +304,7 @@ def test_option_tables_are_those_of_the_code(page):
 def test_the_pages_show_all_options_of_their_method_and_one_its_preset():
     found = [m[1:3] for page in PAGES for m in WRITTEN.findall(page.read_text(encoding="utf-8"))]
     assert sorted(found) == [
+        ("cytonym methods", "dcca"),
         ("cytonym methods", "linear"),
         ("cytonym methods", "scmoanno"),
         ("cytonym methods", "sctrans"),

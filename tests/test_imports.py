@@ -16,7 +16,7 @@ LAYERS = [
     ["nn", "prep", "dna"],
     ["data", "methods", "train", "evaluate"],
     ["result", "additions", "dense", "bundle", "places", "explaining", "trust", "regulation"],
-    ["annotator", "opening", "decoding", "fitting", "inspecting", "counting"],
+    ["annotator", "opening", "decoding", "fitting", "inspecting", "counting", "networking"],
     ["cli", "view", "demo", "__init__", "__main__"],
 ]
 APART = {"data", "methods", "train", "evaluate"}

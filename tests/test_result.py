@@ -145,7 +145,7 @@ def test_cells_without_any_count_are_named_and_counted(model, query):
     bare = query.copy()
     bare.X = csr_matrix(bare.X.toarray() * (np.arange(bare.n_obs) >= 5)[:, None])
     notes = " ".join(model.annotate(bare, progress=False).notes)
-    assert "5 cells hold no count" in notes
+    assert "5 cells hold no value" in notes
     assert "hold no count" not in " ".join(model.annotate(query, progress=False).notes)
 
 

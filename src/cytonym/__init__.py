@@ -16,10 +16,22 @@ if TYPE_CHECKING:
     from cytonym.data.read import open_cells as read
     from cytonym.fitting import fit
     from cytonym.inspecting import inspect
+    from cytonym.networking import motif_activity, network
     from cytonym.result import Annotation
 
 __version__ = version("cytonym")
-__all__ = ["Annotation", "Annotator", "count", "fit", "inspect", "load", "methods", "read"]
+__all__ = [
+    "Annotation",
+    "Annotator",
+    "count",
+    "fit",
+    "inspect",
+    "load",
+    "methods",
+    "motif_activity",
+    "network",
+    "read",
+]
 
 _WHERE = {
     "Annotation": ("cytonym.result", "Annotation"),
@@ -28,6 +40,8 @@ _WHERE = {
     "fit": ("cytonym.fitting", "fit"),
     "inspect": ("cytonym.inspecting", "inspect"),
     "load": ("cytonym.annotator", "load"),
+    "motif_activity": ("cytonym.networking", "motif_activity"),
+    "network": ("cytonym.networking", "network"),
     "read": ("cytonym.data.read", "open_cells"),
 }
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version as installed_version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cytonym.errors import CytonymError, DataError, Problem, suggest
-from cytonym.places import check_folder, check_h5ad, check_model, state_folder
+from cytonym.places import check_folder, check_h5ad, check_model, check_table, state_folder
 
 app = typer.Typer(
     help="Names cells: learns cell types from labelled single-cell data and annotates the rest.",
@@ -348,6 +348,98 @@ def generate(
 
 
 @app.command()
+def network(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Cells with RNA and ATAC.")],
+    genome: Annotated[Path, typer.Option(metavar="FASTA", help="The genome of the peaks.")],
+    genes: Annotated[Path, typer.Option(metavar="BED", help="Where genes lie: six columns.")],
+    out: Annotated[Path, typer.Option(metavar="EDGES.tsv", help="The edges, a table.")],
+    motifs: Annotated[
+        Path | None, typer.Option(metavar="MEME", help="Motifs; default: JASPAR, vertebrates.")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of obs: a network for each type.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Model folder, by whose embedding cells are joined.")
+    ] = None,
+    known: Annotated[
+        Path | None, typer.Option(metavar="TSV", help="Known factors and targets to compare with.")
+    ] = None,
+    signed: Annotated[bool, typer.Option("--signed", help="Let factors repress too.")] = False,
+    activity: Annotated[
+        Path | None, typer.Option(metavar="OUT.h5ad", help="Also write cells × factors.")
+    ] = None,
+    deviations: Annotated[
+        Path | None, typer.Option(metavar="OUT.h5ad", help="Also write cells × motifs (chromVAR).")
+    ] = None,
+    atac: Atac = None,
+    gene_column: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of var with gene names.")
+    ] = None,
+    layer: Layer = None,
+    modality: Modality = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Infer which transcription factors regulate which genes, through which peaks."""
+    read = (file, atac, genome, genes, motifs, known)
+    outs = {"--out": out, "--activity": activity, "--deviations": deviations}
+    for option, target in outs.items():
+        if target is not None:
+            others = [one for name, one in outs.items() if name != option]
+            ending = ".tsv" if option == "--out" else ".h5ad"
+            check_table(target, ending, *read, *others, option=option)
+    named = _named(modality)
+    _talk(quiet)
+    import cytonym
+    from cytonym.files import replacing
+    from cytonym.view.text import json_text
+
+    cells = _whole(file, atac)
+    found = cytonym.network(
+        cells,
+        genome=genome,
+        genes=genes,
+        motifs=motifs,
+        labels=labels,
+        model=model,
+        signed=signed,
+        known=known,
+        gene_column=gene_column,
+        layer=layer,
+        modalities=named,
+        progress=not quiet,
+    )
+    with replacing(out) as partial:
+        found.network.edges.to_csv(partial, sep="\t", index=False)
+    wrote = [f"Wrote {out}: {len(found.network.edges):,} edges"]
+    if activity is not None:
+        table = found.to_anndata()
+        with replacing(activity) as partial:
+            table.write_h5ad(partial)
+        wrote.append(f"Wrote {activity}: {table.n_obs:,} cells × {table.n_vars:,} factors")
+    if deviations is not None:
+        chromvar = cytonym.motif_activity(
+            cells,
+            genome=genome,
+            motifs=motifs,
+            layer=layer,
+            modalities=named,
+            progress=not quiet,
+        )
+        table = chromvar.to_anndata()
+        with replacing(deviations) as partial:
+            table.write_h5ad(partial)
+        wrote.append(f"Wrote {deviations}: {table.n_obs:,} cells × {table.n_vars:,} motifs")
+    if as_json:
+        print(json_text(found.to_dict()))
+        return
+    _regulation(found.to_dict(top=5))
+    _notes(found.notes)
+    print("\n" + "\n".join(wrote))
+
+
+@app.command()
 def evaluate(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Annotated cells.")],
     truth: Annotated[str, typer.Option(metavar="COLUMN", help="Column of obs: known labels.")],
@@ -538,6 +630,36 @@ def _notes(notes: Sequence[str]) -> None:
         print("\nNotes")
     for note in notes:
         print(wrap(note, first="  - ", then="    "))
+
+
+def _regulation(record: Mapping[str, Any]) -> None:
+    """Sizes of a network, its factors with the most genes, and how it agrees with known edges."""
+    from cytonym.view.text import table
+
+    print(
+        f"{record['edges']:,} edges of {record['factors']:,} factors and {record['genes']:,} genes"
+    )
+    for name, factors in record["top"].items():
+        rows = [
+            (one["factor"], one["genes"], f"{one['coefficient']:.2f}", f"{one['r2']:.2f}")
+            for one in factors
+        ]
+        print(f"\n{name}")
+        print(table(("factor", "genes", "mean coefficient", "mean R2"), rows))
+    if record["enrichment"] is not None:
+        rows = [
+            (
+                name,
+                *(one[column] for column in ("predicted", "known", "overlap")),
+                f"{one['expected']:.1f}",
+                f"{one['odds_ratio']:.2g}",
+                f"{one['p']:.2g}",
+            )
+            for name, one in [*record["enrichment"].items()][:6]
+        ]
+        print("\nKnown edges")
+        heads = ("factor", "predicted", "known", "both", "expected", "odds ratio", "p")
+        print(table(heads, rows))
 
 
 def _known_labels(file: Path, key: str) -> list[str] | None:

@@ -32,6 +32,22 @@ def check_h5ad(out: Path, query: Path, *others: Path | None, joined: bool = Fals
             raise CytonymError(f"--out {out} is read too\n    → give the result another name")
 
 
+def check_table(out: Path, ending: str, *read: Path | None, option: str = "--out") -> None:
+    """A file with this ending in a folder that exists, and none of what is read or written."""
+    if out.suffix != ending:
+        better = f"{out.stem or 'result'}{ending}"
+        raise CytonymError(
+            f"{option} {out} does not end in {ending}\n    → write {option} {better}"
+        )
+    _check_parent(out, option)
+    if out.is_dir():
+        raise CytonymError(f"{option} {out} is a folder\n    → name a file")
+    if any(one is not None and out.resolve() == one.resolve() for one in read):
+        raise CytonymError(
+            f"{option} {out} is read, or written by another option\n    → give it another name"
+        )
+
+
 def check_model(out: Path, *read: Path | None) -> None:
     """A new folder, an empty one, or a model, which is replaced."""
     _check_parent(out)
@@ -82,16 +98,16 @@ def state_folder(model: Path) -> Iterator[Path]:
     shutil.rmtree(state)
 
 
-def _check_parent(out: Path) -> None:
+def _check_parent(out: Path, option: str = "--out") -> None:
     folder = out.absolute().parent
     if not folder.is_dir():
-        raise CytonymError(f"--out {out}: there is no folder {folder}\n    → create it first")
+        raise CytonymError(f"{option} {out}: there is no folder {folder}\n    → create it first")
     try:  # permission bits alone do not tell: file systems can be read-only
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise CytonymError(
-            f"--out {out}: nothing can be written to {folder} ({error.strerror})\n"
+            f"{option} {out}: nothing can be written to {folder} ({error.strerror})\n"
             "    → choose another folder"
         ) from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 import torch
@@ -153,8 +153,8 @@ class SparseRows:
         start, column = (
             torch.from_numpy(np.asarray(one, np.int64)) for one in (block.indptr, block.indices)
         )
-        (_, width) = np.shape(block)
-        return cls(start, column, torch.from_numpy(block.data), width)
+        shape: Any = block.shape
+        return cls(start, column, torch.from_numpy(block.data), shape[1])
 
     def __len__(self) -> int:
         return len(self.start) - 1

@@ -27,6 +27,7 @@ from cytonym.types import Batch, Stage
 TINY: Mapping[str, Mapping[str, Any]] = {
     "dcca": {
         "genes": 100,
+        "atac_input": "components",
         "components": 10,
         "dim": 6,
         "rna_hidden": (16,),
@@ -34,6 +35,8 @@ TINY: Mapping[str, Mapping[str, Any]] = {
         "rna_decoder": (16,),
         "epochs": 8,
         "warmup": 2,
+        "dropout": 0.0,
+        "rna_to_epi": 5.0,
         "batch_size": 48,
         "rna_lr": 1e-2,
         "epi_lr": 1e-2,
@@ -74,7 +77,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "counts": "zinb",
         "dispersion": "gene-cell",
         "epi_decoder": (16,),
-        "negatives": 60,
+        "negatives": 150,
         "joint": "weighted",
         "first": "epi",
     },

@@ -271,7 +271,7 @@ def test_a_cell_without_any_count_of_a_modality_is_named_as_one_without_it(world
     empty[:50] = 0
     parts["rna"].X = empty.tocsr()
     calls = world.model.annotate(parts, progress=False)
-    assert any("50 cells hold no count of rna: they were named as" in n for n in calls.notes)
+    assert any("50 cells hold no value of rna: they were read as" in n for n in calls.notes)
     alone = world.model.annotate({"atac": world.rest["atac"]}, progress=False).probabilities
     np.testing.assert_allclose(calls.probabilities[:50], alone[:50], atol=1e-5)
 

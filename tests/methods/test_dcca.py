@@ -15,7 +15,15 @@ from cytonym.methods.dcca import Autoencoder, OpenRows, autoencode, learn_lesson
 from cytonym.nn.likelihoods import divergence
 from cytonym.types import Batch, Clock, SparseRows
 
-SMALL = {"dim": 3, "rna_hidden": (8,), "epi_hidden": (8,), "rna_decoder": (8,), "dropout": 0.0}
+SMALL = {
+    "atac_input": "components",
+    "rna_to_epi": 5.0,
+    "dim": 3,
+    "rna_hidden": (8,),
+    "epi_hidden": (8,),
+    "rna_decoder": (8,),
+    "dropout": 0.0,
+}
 WIDTHS = {"rna": 6, "counts_rna": 6, "atac": 5, "counts_atac": 9}
 
 

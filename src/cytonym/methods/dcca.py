@@ -31,6 +31,7 @@ from cytonym.nn.blocks import normal_like, observed, still
 from cytonym.nn.likelihoods import (
     bernoulli,
     divergence,
+    exact,
     negative_binomial,
     squared_error,
     zero_inflated,
@@ -48,26 +49,26 @@ class DccaOptions(Options):
     """Options of ``dcca``."""
 
     genes: PositiveInt | Literal["all"] = Field(3000, description="variable genes that are read")
-    open_share: Share = Field(0.002, description="least share of cells in which a peak is open")
+    open_share: Share = Field(0.0005, description="least share of cells in which a peak is open")
     peaks: PositiveInt | None = Field(100_000, description="most peaks that are read")
     sites: PositiveInt | None = Field(5000, description="most methylation sites that are read")
     observed_share: Share = Field(0.1, description="least share of cells in which a site is seen")
     rna_input: Literal["scaled", "log"] = Field(
         "scaled", description="what the encoder of RNA reads: scaled log1p CP10k, or log1p counts"
     )
-    atac_input: Literal["components", "peaks"] = Field(
-        "components", description="what the encoder of ATAC reads: singular vectors, or open peaks"
+    atac_input: Literal["peaks", "components"] = Field(
+        "peaks", description="what the encoder of ATAC reads: open peaks, or singular vectors"
     )
     components: PositiveInt = Field(50, description="atac_input=components: how many")
     dim: PositiveInt = Field(20, description="Z, width of the codes")
     rna_hidden: Widths = Field((128,), description="hidden layers of the encoder of RNA")
-    epi_hidden: Widths = Field((128,), description="hidden layers of the encoder of the epigenome")
+    epi_hidden: Widths = Field((256,), description="hidden layers of the encoder of the epigenome")
     rna_decoder: Widths = Field((128,), description="hidden layers of the decoder of RNA")
     epi_decoder: tuple[PositiveInt, ...] = Field(
         (), description="hidden layers of the decoder of the epigenome"
     )
     norm: Literal["layer", "batch"] = Field("layer", description="normalisation of hidden layers")
-    dropout: float = Field(0.1, ge=0, lt=1, description="dropout of hidden layers")
+    dropout: float = Field(0.3, ge=0, lt=1, description="dropout of hidden layers")
     counts: Literal["nb", "zinb"] = Field("nb", description="likelihood of RNA counts")
     dispersion: Literal["gene", "gene-cell"] = Field(
         "gene", description="one theta for each gene, or for each gene and cell"
@@ -77,7 +78,7 @@ class DccaOptions(Options):
     )
     depth: bool = Field(True, description="depth of ATAC enters as an offset, not by the codes")
     negatives: PositiveInt | None = Field(
-        None, description="closed peaks that the loss looks at, drawn for each batch; none = all"
+        4096, description="closed peaks that the loss looks at, drawn for each batch; none = all"
     )
     mask: Literal["observed", "legacy"] = Field(
         "observed", description="methylation in the loss: what was observed, or what is above 0"
@@ -87,7 +88,7 @@ class DccaOptions(Options):
     first: Literal["rna", "epi"] = Field("rna", description="which autoencoder teaches first")
     cycle: NonNegativeInt = Field(3, description="turns of teaching; 0 = none, 1 = one way")
     alone: bool = Field(True, description="the first student learns alone before it is taught")
-    rna_to_epi: NonNegativeFloat = Field(5.0, description="sf1, pull of RNA on the epigenome")
+    rna_to_epi: NonNegativeFloat = Field(20.0, description="sf1, pull of RNA on the epigenome")
     epi_to_rna: NonNegativeFloat = Field(1.0, description="sf2, pull of the epigenome on RNA")
     joint: Literal["mean", "weighted", "concat"] = Field(
         "mean", description="joint embedding: mean of the codes, by precision, or side by side"
@@ -104,7 +105,7 @@ class DccaOptions(Options):
     floor: Share = Field(0.1, description="least learning rate, as a share of the first")
     decay: Literal["cosine", "steps"] = Field("cosine", description="course of the learning rate")
     eps: PositiveFloat = Field(1e-8, description="epsilon of Adam")
-    weight_decay: NonNegativeFloat = Field(1e-4, description="of AdamW")
+    weight_decay: NonNegativeFloat = Field(1e-2, description="of AdamW")
     clip: PositiveFloat | None = Field(None, description="largest norm of a gradient")
 
 
@@ -158,7 +159,7 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor | SparseRows) -> tuple[Tensor, Tensor]:
         """Mu and s, ``(cells, dim)`` each; a value that was not measured (NaN) counts as 0."""
         h = self.hidden(self.first(x if isinstance(x, SparseRows) else observed(x)[0]))
-        return self.mean(h), self.spread(h).float().clamp(-15, 15)
+        return self.mean(h), exact(self.spread(h)).clamp(-15, 15)
 
 
 class CountDecoder(nn.Module):
@@ -176,7 +177,7 @@ class CountDecoder(nn.Module):
 
     def forward(self, z: Tensor, features: Tensor | None = None) -> Float[Tensor, "cells genes"]:
         """rho: shares of a cell's counts, of all genes or of those asked for."""
-        share = self.share(self.hidden(z)).float().softmax(1)
+        share = exact(self.share(self.hidden(z))).softmax(1)
         return share if features is None else share[:, features]
 
     def surprise(self, z: Tensor, counts: SparseRows) -> Float[Tensor, " cells"]:
@@ -185,9 +186,9 @@ class CountDecoder(nn.Module):
         total = x.sum(1, keepdim=True)
         if self.options.size == "legacy":
             total = x.log1p().sum(1, keepdim=True)
-        log_mean = total.clamp_min(1e-3).log() + self.share(h).float().log_softmax(1)
+        log_mean = total.clamp_min(1e-3).log() + exact(self.share(h)).log_softmax(1)
         theta = self.theta if isinstance(self.theta, nn.Parameter) else self.theta(h)
-        theta = theta.float().clamp(-10, 10)
+        theta = exact(theta).clamp(-10, 10)
         if self.drop is None:
             return -negative_binomial(x, log_mean, theta).sum(1)
         return -zero_inflated(x, log_mean, theta, self.drop(h)).sum(1)
@@ -207,7 +208,7 @@ class PeakDecoder(nn.Module):
 
     def forward(self, z: Tensor, features: Tensor | None = None) -> Float[Tensor, "cells peaks"]:
         """Probabilities, of all peaks or of those asked for."""
-        return self.logits(self.hidden(z), features).float().sigmoid()
+        return exact(self.logits(self.hidden(z), features)).sigmoid()
 
     def logits(self, h: Tensor, peaks: Tensor | None) -> Float[Tensor, "cells peaks"]:
         """Of being open, in a cell of mean depth."""
@@ -227,7 +228,7 @@ class PeakDecoder(nn.Module):
             return -bernoulli(opened, self.logits(h, None) + deep)
         draw = torch.Generator().manual_seed(seed)
         some = torch.randperm(peaks, generator=draw)[:n].to(h.device)
-        closed = F.softplus((self.logits(h, some) + deep).float()).sum(1) * (peaks / n)
+        closed = F.softplus(exact(self.logits(h, some) + deep)).sum(1) * (peaks / n)
         cell, is_open = opened.cell(), opened.value > 0
         weight = F.embedding(opened.column, self.open.weight)
         logit = (h[cell] * weight).sum(1) + self.open.bias[opened.column] + deep[cell, 0]
@@ -264,7 +265,7 @@ class RateDecoder(nn.Module):
 
     def forward(self, z: Tensor, features: Tensor | None = None) -> Float[Tensor, "cells sites"]:
         """Rates, of all sites or of those asked for."""
-        rate = self.rate(self.hidden(z)).float().sigmoid()
+        rate = exact(self.rate(self.hidden(z))).sigmoid()
         return rate if features is None else rate[:, features]
 
     def surprise(self, z: Tensor, rates: SparseRows) -> Float[Tensor, " cells"]:
@@ -413,7 +414,7 @@ def autoencode(
     }
     if teacher is not None:
         taught, known = lesson(net, batch, teacher)
-        apart = (z.float() - taught).square().sum(1)
+        apart = (exact(z) - taught).square().sum(1)
         parts["apart"] = torch.where(known, pull * apart, 0.0)
     means = {key: torch.where(there, one, 0.0).sum() / len(batch) for key, one in parts.items()}
     return {"total": torch.stack([*means.values()]).sum(), **means}
@@ -428,7 +429,7 @@ def lesson(net: DccaNet, batch: Batch, teacher: str) -> tuple[Tensor, Bool[Tenso
             return kept.z[place], kept.there[place]
     own = net.autoencoder(teacher)
     with torch.no_grad(), still(own):
-        return own.code(batch)[0].float(), batch.present[own.modality]
+        return exact(own.code(batch)[0]), batch.present[own.modality]
 
 
 def learn_lesson(net: nn.Module, batches: Iterable[Batch], *, teacher: str) -> None:
@@ -494,13 +495,16 @@ class Dcca(Method[DccaOptions]):
     presets: ClassVar = {
         "paper": {
             "genes": 2000,
+            "open_share": 0.002,
             "rna_input": "log",
-            "atac_input": "peaks",
             "dim": 10,
+            "dropout": 0.1,
+            "rna_to_epi": 5.0,
             "epi_hidden": (1500, 128),
             "norm": "batch",
             "dispersion": "gene-cell",
             "depth": False,
+            "negatives": None,
             "epochs": 500,
             "patience": 30,
             "batch_size": 64,

@@ -17,13 +17,18 @@ from cytonym.types import SparseRows
 SMALL = 1e-8
 
 
+def exact(values: Tensor) -> Tensor:
+    """In float32 at least: bfloat16 cannot tell likelihoods apart."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
 def negative_binomial(
     x: Float[Tensor, "cells genes"],
     log_mean: Float[Tensor, "cells genes"],
     log_theta: Float[Tensor, "*cells genes"],
 ) -> Float[Tensor, "cells genes"]:
     """Log-probability of raw counts; variance = mean + mean² / θ."""
-    log_mean, log_theta = log_mean.float().to(x.dtype), log_theta.float().to(x.dtype)
+    log_mean, log_theta = exact(log_mean), exact(log_theta)
     theta = log_theta.exp()
     # log θ/(θ+m) and log m/(θ+m), without either sum
     stay, leave = -F.softplus(log_mean - log_theta), -F.softplus(log_theta - log_mean)
@@ -38,7 +43,7 @@ def zero_inflated(
     drop: Float[Tensor, "cells genes"],
 ) -> Float[Tensor, "cells genes"]:
     """Log-probability of raw counts that are lost with probability ``sigmoid(drop)``."""
-    drop = drop.float().to(x.dtype)
+    drop = exact(drop)
     counted = negative_binomial(x, log_mean, log_theta)
     lost, kept = F.logsigmoid(drop), F.logsigmoid(-drop)
     return torch.where(x > 0, kept + counted, torch.logaddexp(lost, kept + counted))
@@ -49,7 +54,7 @@ def bernoulli(opened: SparseRows, logits: Float[Tensor, "cells peaks"]) -> Float
 
     ``Σ_p y_p l_p - softplus(l_p)``: dense in the logits, sparse in the cells.
     """
-    logits = logits.float().to(opened.value.dtype)
+    logits = exact(logits)
     cell = opened.cell()
     gain = logits[cell, opened.column] * (opened.value > 0)
     return logits.new_zeros(len(opened)).index_add(0, cell, gain) - F.softplus(logits).sum(1)
@@ -66,7 +71,7 @@ def squared_error(
     It is the negative log-likelihood of a Gaussian of variance ½, less a constant. ``legacy``
     leaves out rates of 0, as the published code does.
     """
-    mean = mean.float().to(rates.value.dtype)
+    mean = exact(mean)
     cell = rates.cell()
     error = (rates.value - mean[cell, rates.column]).square()
     if mask == "legacy":
@@ -85,7 +90,7 @@ def divergence(
     ``legacy`` takes ``spread`` for the standard deviation here (and its absolute value in the
     logarithm), as the published code does, whose least values are at ±1.
     """
-    mean, spread = mean.float(), spread.float()
+    mean, spread = exact(mean), exact(spread)
     if kl == "legacy":
         each = 0.5 * (spread.square() + mean.square() - 1) - (spread.abs() + SMALL).log()
     else:
