@@ -7,7 +7,8 @@ for the last fifth makes ATAC from RNA alone and RNA from ATAC alone. Beside it 
 profile of the cell's true type (which no method could know) and the mean of the 15 nearest cells of
 the reference by components of the modality that is there. Denoising is measured on the same cells.
 Four folds of libraries: names by dcca, by scmoanno with a modality missing or made by dcca, and
-clusters of cells of libraries that were never seen. Lines go to ``dcca_generation.jsonl``, tables to ``dcca_generation.md``.
+clusters of cells of libraries that were never seen. Lines go to ``dcca_generation.jsonl``, tables
+to ``dcca_generation.md``.
 """
 
 from __future__ import annotations

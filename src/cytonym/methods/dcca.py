@@ -42,6 +42,8 @@ from cytonym.prep import Centre, Components, Depth, Log1p, Open, Panel, Scale, S
 from cytonym.types import Batch, Clock, Optim, Output, SparseRows, Stage, Step, Transform
 
 RNA, ATAC, METHYLATION, JOINT = "rna", "atac", "methylation", "joint"
+PARTNER = {"rna": "epi", "epi": "rna"}
+"""The autoencoders, and which one teaches which."""
 Widths = tuple[PositiveInt, ...]
 
 
@@ -300,6 +302,19 @@ class Autoencoder(nn.Module):
         return self.decoder.surprise(z, rows)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Codes:
+    """What the encoders say of the cells of a batch.
+
+    ``mean`` holds, by autoencoder, ``(cells, dim)``: the other one's where a cell lacks the
+    modality. ``there`` says which are its own; ``joint`` is one code for both.
+    """
+
+    mean: Mapping[str, Tensor]
+    there: Mapping[str, Bool[Tensor, " cells"]]
+    joint: Tensor
+
+
 class Names(nn.Module):
     """Logistic regressions on frozen codes: of both modalities, or of the one that a cell has."""
 
@@ -318,22 +333,6 @@ class Names(nn.Module):
             alone = (codes.there[name] & ~codes.there[other])[:, None]
             scores = torch.where(alone, self.maps[name](codes.mean[name]), scores)
         return scores
-
-
-PARTNER = {"rna": "epi", "epi": "rna"}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Codes:
-    """What the encoders say of the cells of a batch.
-
-    ``mean`` holds, by autoencoder, ``(cells, dim)``: the other one's where a cell lacks the
-    modality. ``there`` says which are its own; ``joint`` is one code for both.
-    """
-
-    mean: Mapping[str, Tensor]
-    there: Mapping[str, Bool[Tensor, " cells"]]
-    joint: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -121,7 +121,9 @@ def motifs_of(motifs: str | Path | None) -> tuple[Motif, ...]:
     return jaspar_motifs() if motifs is None else read_motifs(Path(motifs).expanduser())
 
 
-def check_counts(cells: Cells, modalities: tuple[str, ...]) -> np.ndarray:
+def check_counts(
+    cells: Cells, modalities: tuple[str, ...], *, least: int = FEWEST_CELLS
+) -> np.ndarray:
     """``(rows,)`` int64: the cells with all of ``modalities``, which have to be raw counts.
 
     Raises
@@ -140,9 +142,9 @@ def check_counts(cells: Cells, modalities: tuple[str, ...]) -> np.ndarray:
             problems.append(Problem(what, "put the counts into layers['counts']"))
     there = np.logical_and.reduce([cells.present(name) for name in modalities])
     rows = np.flatnonzero(there)
-    if not problems and len(rows) < FEWEST_CELLS:
-        what = f"{len(rows):,} of {len(cells):,} cells have {names}, and {FEWEST_CELLS} are needed"
-        problems.append(Problem(what, "give cells in which both were measured"))
+    if not problems and len(rows) < least:
+        what = f"{len(rows):,} of {len(cells):,} cells have {names}, and {least} are needed"
+        problems.append(Problem(what, "give more cells in which this was measured"))
     if problems:
         raise DataError(problems, subject=cells.name)
     return rows

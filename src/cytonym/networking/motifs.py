@@ -158,7 +158,7 @@ class _Seen:
 
 def _seen(cells: Cells, model: Annotator | None, data: Data, how: Reading) -> _Seen:
     """The counts, or what the model makes of them."""
-    rows = check_counts(cells, ("atac",))
+    rows = check_counts(cells, ("atac",), least=1)
     if model is None:
 
         def counted() -> Iterator[Matrix]:
