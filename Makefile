@@ -32,6 +32,12 @@ bench: $(READY)  ## the accuracy table and the experiments of each method; needs
 	for script in folds rare robust; do \
 		$(BIN)/python benchmarks/scmoanno_$$script.py --data "$(DATA)" --out bench || exit; \
 	done
+	for script in clusters generation; do \
+		$(BIN)/python benchmarks/dcca_$$script.py --data "$(DATA)" --out bench --seeds 0-4 || exit; \
+	done
+	$(BIN)/python benchmarks/dcca_memory.py --out bench
+	$(BIN)/python benchmarks/regulation_simulated.py --seeds 0-4 > bench/regulation_simulated.md
+	$(BIN)/python benchmarks/regulation_snare.py --data "$(DATA)" --seeds 0-2 > bench/regulation_snare.md
 	$(BIN)/python benchmarks/speed.py --data "$(DATA)" --out bench
 
 # torch comes first and alone, so that a CPU build that pip was pointed to is the one taken.

@@ -2,9 +2,9 @@
 
     python benchmarks/dcca_clusters.py --data DIR --out FOLDER --peers FOLDER --seeds 0-4
 
-Scores dcca and its ablations, PCA of RNA, LSI of ATAC and both side by side, and the embeddings
-that ``dcca_peers.py`` saved in ``--peers``: of all cells, and of two libraries by a model of the
-other six, four times (there ``atac`` is what ATAC alone says of cells that were never seen).
+Scores dcca and its ablations, PCA of RNA, three kinds of LSI of ATAC, and the embeddings that
+``dcca_peers.py`` saved in ``--peers``: of all cells, and of two libraries by a model of the other
+six, four times (there ``atac`` is what ATAC alone says of cells that were never seen).
 K-means has as many clusters as there are types; Leiden finds its own number. The seed is that of
 the training and of the clustering. Lines go to ``dcca_clusters.jsonl``, one for each task, method,
 view and seed; mean ± standard deviation over the seeds to ``dcca_clusters.md``.
@@ -21,6 +21,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.preprocessing import normalize
 
 import common
 import cytonym
@@ -77,11 +80,34 @@ def figures(embedding: np.ndarray, truth: np.ndarray, *, seed: int) -> dict[str,
 # --- what is scored ------------------------------------------------------------------------------
 
 
-def baselines(reference: snare.Parts, query: snare.Parts) -> dict[str, np.ndarray]:
-    """PCA of RNA, LSI of ATAC, both side by side: fitted on the reference, applied to the query."""
-    found = snare.components(reference, query)
-    one, other = (found[name][1][:, :COMPONENTS] for name in ("rna", "atac"))
-    return {"rna": one, "atac": other, "both": np.hstack([one, other])}
+def pca(reference: snare.Parts, query: snare.Parts) -> dict[str, np.ndarray]:
+    """Principal components of scaled log1p CP10k: fitted on the reference, applied to the query."""
+    return {"rna": snare.components(reference, query)["rna"][1][:, :COMPONENTS]}
+
+
+def lsi(reference: snare.Parts, query: snare.Parts, weights: str) -> dict[str, np.ndarray]:
+    """Singular vectors of weighted open peaks, without the first, which follows the depth.
+
+    A peak of a cell weighs its share of the cell's open peaks times how rare it is; that as it is
+    (``plain``), the log of 1 + 10,000 of it (``log``), or cells scaled to length 1 (``unit``).
+    """
+    opened = [(one["atac"].X > 0).astype(np.float64) for one in (reference, query)]
+    kept = np.asarray(opened[0].sum(0)).ravel() >= 5
+    opened = [normalize(one[:, kept], norm="l1") for one in opened]
+    rarity = TfidfTransformer(norm="l2" if weights == "unit" else None, smooth_idf=False)
+    rarity.fit(opened[0])
+    weighed = [rarity.transform(one) for one in opened]
+    if weights == "log":
+        weighed = [np.log1p(1e4 * one) for one in weighed]
+    svd = TruncatedSVD(COMPONENTS + 1, random_state=0).fit(weighed[0])
+    return {"atac": svd.transform(weighed[1])[:, 1:]}
+
+
+BASELINES: Mapping[str, Callable[[snare.Parts, snare.Parts], dict[str, np.ndarray]]] = {
+    "pca": pca,
+    **{f"lsi, {weights}": partial(lsi, weights=weights) for weights in ("plain", "log", "unit")},
+}
+"""What needs no network."""
 
 
 def saved(path: Path, view: str, cells: np.ndarray) -> dict[str, np.ndarray]:
@@ -145,10 +171,12 @@ def of_baselines(
     args: argparse.Namespace, path: Path, task: str, reference: snare.Parts, query: snare.Parts
 ) -> list[dict[str, Any]]:
     """The lines of PCA and LSI of one task; only the clustering depends on the seed."""
-    embed, lines = cache(partial(baselines, reference, query)), []
-    for seed in args.seeds:
-        key = {"task": task, "method": "pca, lsi", "seed": seed}
-        lines += lines_of(path, key, embed, ("rna", "atac", "both"), truth_of(query))
+    lines = []
+    for name, make in BASELINES.items():
+        embed, view = cache(partial(make, reference, query)), "rna" if name == "pca" else "atac"
+        for seed in args.seeds:
+            key = {"task": task, "method": name, "seed": seed}
+            lines += lines_of(path, key, embed, (view,), truth_of(query))
     return lines
 
 
@@ -191,7 +219,7 @@ def training(lines: list[dict[str, Any]]) -> pd.DataFrame:
 def main() -> None:
     """Every task and method, then the tables."""
     parser = common.arguments(__doc__)
-    parser.add_argument("--peers", type=Path, required=True, help="folder of dcca_peers.py")
+    parser.add_argument("--peers", type=Path, help="folder of dcca_peers.py; without: no peers")
     parser.add_argument("--variants", nargs="*", default=[*VARIANTS], choices=[*VARIANTS])
     parser.add_argument("--tasks", nargs="*", default=["all", "fold0", "fold1", "fold2", "fold3"])
     args = common.start(parser)
@@ -201,7 +229,8 @@ def main() -> None:
             continue
         lines += of_dcca(args, path, task, reference, query)
         lines += of_baselines(args, path, task, reference, query)
-        lines += of_peers(args, path, task, query)
+        if args.peers is not None:
+            lines += of_peers(args, path, task, query)
     whole = [line for line in lines if line["task"] == "all"]
     held = [line for line in lines if line["task"] != "all"]
     texts: list[str | pd.DataFrame] = [
