@@ -86,7 +86,7 @@ def size(model: Annotator, query: Any) -> dict[str, float]:
     """Parameters, and millions of floating point operations to name one cell."""
     from cytonym.data.read import Reading
 
-    (_, batch), *_ = model._open(query, Reading()).feed.batches(64)
+    (_, batch), *_ = model.opened(query, Reading()).feed.batches(64)
     torch.backends.mha.set_fastpath_enabled(False)  # the counter does not see the fused kernels
     with FlopCounterMode(display=False) as count, torch.no_grad():
         model.method.predict(model.net, batch)

@@ -62,6 +62,8 @@ class Additions:
         """
         self.check(adata)
         order = self._order(adata.obs_names, "the AnnData")
+        for name in self._stale(adata.obsm):
+            del adata.obsm[name]
         for name, column in self.columns.items():
             adata.obs[name] = column[order]
         for name, matrix in self._matrices(order, adata.obs_names).items():
@@ -120,6 +122,13 @@ class Additions:
             raise DataError(problem, subject=subject)
         return order
 
+    def _stale(self, obsm: Any) -> list[str]:
+        """Views that an earlier embedding left, and this one does not replace."""
+        views = self.key if self.key.startswith("X_") else f"X_{self.facts['method']}"
+        return [
+            name for name in [*obsm] if name.startswith(f"{views}_") and name not in self.matrices
+        ]
+
     def _matrices(self, order: np.ndarray, cells: pd.Index) -> dict[str, Any]:
         def sorted_(matrix: np.ndarray | pd.DataFrame) -> Any:
             if isinstance(matrix, pd.DataFrame):
@@ -151,8 +160,11 @@ class Additions:
             for group in ("obsm", "uns"):
                 if group not in file:
                     _put(file, group, {})
+            obsm: Any = file["obsm"]
+            for name in self._stale(obsm):
+                del obsm[name]
             for name, matrix in self._matrices(order, index).items():
-                _put(file["obsm"], name, matrix)
+                _put(obsm, name, matrix)
             _put(file["uns"], self.key, dict(self.facts))
 
 
@@ -212,12 +224,13 @@ def _check_free(
     subject: str,
 ) -> None:
     answers = {name for name in uns if _is_answer(uns[name])}
+    own_names = {f"X_{_text(uns[name]['method'])}" for name in answers}
     there = []
     if key not in answers:
         there += [f"obs[{name!r}]" for name in columns if name in names]
         there += [f"uns[{key!r}]"] * (key in uns)
     for name in matrices:  # embeddings are shared by all answers of a method
-        own = key in answers or (name.startswith("X_") and answers)
+        own = key in answers or any(name == one or name.startswith(f"{one}_") for one in own_names)
         there += [f"obsm[{name!r}]"] * (name in obsm and not own)
     if there:
         problem = Problem(
@@ -229,6 +242,12 @@ def _check_free(
 
 def _is_answer(value: Any) -> bool:
     return hasattr(value, "keys") and {"method", "hash"} <= {*value}
+
+
+def _text(value: Any) -> str:
+    """A string of a file or of an object."""
+    value = value[()] if isinstance(value, h5py.Dataset | zarr.Array) else value
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _put(group: Any, name: str, value: Any) -> None:

@@ -112,7 +112,7 @@ class Annotator:
             maker = generate_missing
             maker = maker if isinstance(maker, Annotator) else load(maker)
             cells = with_generated(maker, data, how, wanted=[*self.spaces], progress=progress)
-        opened = self._open(cells, how)
+        opened = self.opened(cells, how)
         said = self._walk(opened.feed, self._said, batch_size, progress, "naming")
         probabilities = said["probabilities"]
         best = probabilities.argmax(1)
@@ -143,7 +143,7 @@ class Annotator:
         """Where the cells of ``data`` lie: the joint embedding, and that of each modality where
         the method has one. The arguments are those of :meth:`annotate`.
         """
-        opened = self._open(data, Reading(genes, layer, modalities))
+        opened = self.opened(data, Reading(genes, layer, modalities))
         said = self._walk(opened.feed, self._placed, batch_size, progress, "embedding")
         joint = said.pop("embedding")
         views = {name: view for name, view in said.items() if not np.isnan(view).all()}
@@ -236,7 +236,7 @@ class Annotator:
         method = self.method
         if not isinstance(method, Completes):
             raise OptionError(f"The method {method.name!r} cannot fill in features.")
-        feed = self._open(data, Reading(genes, layer, modalities)).feed
+        feed = self.opened(data, Reading(genes, layer, modalities)).feed
         modality, bound = next(iter(feed.inputs.bound.items()))
         missing = torch.from_numpy(~bound.space.measured)
         filled = []
@@ -316,7 +316,7 @@ class Annotator:
         }
         write_bundle(Path(path), Bundle(facts, self.net.state_dict(), arrays))
 
-    def _open(self, data: Data | Cells, how: Reading) -> Opened:
+    def opened(self, data: Data | Cells, how: Reading) -> Opened:
         """The data as the network reads them, with what was found on the way."""
         return open_for(self.method, self.options, self.spaces, self.transforms, data, how)
 

@@ -6,18 +6,29 @@ What is slow to import is imported inside the commands, after the arguments have
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version as installed_version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cytonym.errors import CytonymError, DataError, Problem, suggest
-from cytonym.places import check_folder, check_h5ad, check_model, check_table, state_folder
+from cytonym.places import (
+    check_folder,
+    check_h5ad,
+    check_model,
+    check_table,
+    check_unread,
+    state_folder,
+)
+
+if TYPE_CHECKING:
+    from cytonym.data.labels import Labels
 
 app = typer.Typer(
     help="Names cells: learns cell types from labelled single-cell data and annotates the rest.",
@@ -303,9 +314,10 @@ def denoise(
 ) -> None:
     """Write what cells look like without noise, block by block.
 
-    RNA as expected counts per 10,000, ATAC as probabilities of being open.
+    RNA as expected counts per 10,000 of the model's genes, ATAC as probabilities of being open.
     """
     named = _named(modality)
+    check_unread(out, file, atac, model)
     _talk(quiet)
     import cytonym
     from cytonym.decoding import measured, write_decoded
@@ -337,6 +349,7 @@ def generate(
 ) -> None:
     """Make a modality that was not measured, block by block; in the units of denoise."""
     named = _named(modality)
+    check_unread(out, file, model)
     _talk(quiet)
     import cytonym
 
@@ -451,14 +464,15 @@ def evaluate(
 ) -> None:
     """Score predicted labels against known ones, and an embedding by its clusters."""
     from cytonym.data.labels import check_labels
-    from cytonym.data.read import open_contents
+    from cytonym.data.read import read_obs
     from cytonym.evaluate import scores
     from cytonym.view.text import json_text
 
     if truth == key:
         raise CytonymError(f"--truth and --key are both {key!r}\n    → name two columns")
-    obs = open_contents(file).obs
-    unknown = [column for column in dict.fromkeys((truth, key)) if column not in obs]
+    obs = read_obs(file)
+    named = embedding is None or key in obs  # an embedding learned without labels has no names
+    unknown = [column for column in (truth, key)[: 1 + named] if column not in obs]
     if unknown:
         columns = [str(column) for column in obs.columns]
         remedy = {name: suggest(name, columns) if columns else "obs is empty" for name in unknown}
@@ -469,19 +483,19 @@ def evaluate(
     labels, problems = check_labels(obs, truth)  # as training reads them: "Unknown" is no label
     if not len(labels.names):
         raise DataError(problems, subject=file.name)
-    predicted, problems = check_labels(obs, key)
-    if not {*labels.names} & {*predicted.names}:
-        what = (
-            f"no label is in both obs[{truth!r}] ({', '.join(labels.names[:4])}, ...) and "
-            f"obs[{key!r}] ({', '.join(predicted.names[:4]) or 'no labels'}, ...)"
-        )
-        problem = Problem(what, "name the columns that hold the same types in the same spelling")
-        raise DataError(problem, subject=file.name)
-    known, said = (
-        [str(found.names[code]) if code >= 0 else None for code in found.codes]
-        for found in (labels, predicted)
-    )
-    found = scores(known, said, known=_known_labels(file, key))
+    known, said, found, record = _texts(labels), None, None, {}
+    if named:
+        predicted, _ = check_labels(obs, key)
+        if not {*labels.names} & {*predicted.names}:
+            what = (
+                f"no label is in both obs[{truth!r}] ({', '.join(labels.names[:4])}, ...) and "
+                f"obs[{key!r}] ({', '.join(predicted.names[:4]) or 'no labels'}, ...)"
+            )
+            remedy = "name the columns that hold the same types in the same spelling"
+            raise DataError(Problem(what, remedy), subject=file.name)
+        said = _texts(predicted)
+        found = scores(known, said, known=_known_labels(file, key))
+        record = found.to_dict()
     clusters = None
     if embedding is not None:
         from cytonym.data.read import read_obsm
@@ -493,14 +507,20 @@ def evaluate(
         else:
             print("Leiden is left out: it needs igraph (the extra [sc])", file=sys.stderr)
         clusters = cluster_scores(read_obsm(file, embedding), known, predicted=said, by=by)
+        record["clusters"] = clusters.to_dict(orient="index")
     if as_json:
-        record = {} if clusters is None else {"clusters": clusters.to_dict(orient="index")}
-        print(json_text(found.to_dict() | record))
+        print(json_text(record))
         return
-    print(found)
+    if found is not None:
+        print(f"{found}\n" if clusters is not None else found)
     if clusters is not None:
-        print(f"\nClusters of {embedding} against {truth}")
+        print(f"Clusters of {embedding} against {truth}")
         print(clusters.to_string(float_format=lambda value: f"{value:.3f}"))
+
+
+def _texts(labels: Labels) -> list[str | None]:
+    """The label of each cell; None without one."""
+    return [str(labels.names[code]) if code >= 0 else None for code in labels.codes]
 
 
 @app.command()
@@ -575,6 +595,7 @@ def main() -> None:
     """Entry point: errors that a user can mend end with exit code 2 and no traceback."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what is half-written is cleared
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
     try:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
+from jaxtyping import Bool
 from scipy.sparse import csr_matrix, vstack
 from torch import nn
 from tqdm.auto import tqdm
@@ -23,13 +24,13 @@ from cytonym.dense import check_target, write_blocks
 from cytonym.errors import OptionError, suggest
 from cytonym.methods import Generates, Method
 from cytonym.opening import Data, Opened
-from cytonym.types import FeatureSpace
+from cytonym.types import Batch, FeatureSpace
 
 LARGEST = 200_000_000
 """Values that are computed into memory at once, at most."""
 
 PER_CELL = 1e4
-"""Counts of a cell that decoded RNA is given for."""
+"""Counts, in the genes that the model reads, that decoded RNA is given for."""
 
 
 class Model(Protocol):
@@ -45,15 +46,18 @@ class Model(Protocol):
         """The network."""
         ...
 
-    def _open(self, data: Data | Cells, how: Reading) -> Opened: ...
+    def opened(self, data: Data | Cells, how: Reading) -> Opened:
+        """The data as the network reads them."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
     """One modality of some cells, computed where it is looked at; never a whole matrix in memory.
 
-    Values are expected counts per 10,000 (RNA), probabilities of being open in a cell of mean
-    depth (ATAC), or rates (methylation).
+    Values are expected counts per 10,000 in the genes that the model reads (RNA), probabilities
+    of being open in a cell of mean depth (ATAC), or rates (methylation). Of a cell without any
+    value of ``source`` nothing is known: its row is NaN.
 
     Attributes
     ----------
@@ -65,6 +69,8 @@ class Decoded:
         The features that the model decodes.
     notes
         What the user should know.
+    read
+        The file that is read, or None.
     """
 
     modality: str
@@ -72,6 +78,7 @@ class Decoded:
     obs: pd.DataFrame
     space: FeatureSpace
     notes: tuple[str, ...]
+    read: Path | None
     _feed: Feed = field(repr=False)
     _method: Generates = field(repr=False)
     _net: nn.Module = field(repr=False)
@@ -132,10 +139,12 @@ class Decoded:
             with torch.inference_mode():
                 latent = self._method.latent(self._net, batch, self.source)
                 values = self._method.decode(self._net, latent, self.modality, wanted)
+                values = torch.where(_known(batch, self.source)[:, None], values, torch.nan)
             yield places, (values * scale).float().numpy()
 
     def draw(self, *, seed: int = 0, depth: float | None = None, progress: bool = False) -> AnnData:
-        """Counts as if measured: Poisson for RNA, 0 or 1 for peaks; sparse.
+        """Counts as if measured: Poisson for RNA, 0 or 1 for peaks; sparse. Cells of which
+        nothing is known are left out.
 
         Parameters
         ----------
@@ -144,13 +153,16 @@ class Decoded:
             of a mean cell, so that little is lost by chance.
         """
         rng = np.random.default_rng(seed)
-        parts = []
+        parts, kept = [], []
         with tqdm(total=len(self.cells), desc="generating", disable=not progress) as bar:
             for rows, values in self.blocks():
-                parts.append(csr_matrix(self._counts(values, depth, rng)))
+                known = ~np.isnan(values).all(1)
+                parts.append(csr_matrix(self._counts(values[known], depth, rng)))
+                kept.append(known)
                 bar.update(len(rows))
         var = pd.DataFrame(dict(self.space.columns), index=pd.Index(self.features))
-        return AnnData(csr_matrix(vstack(parts, "csr")), self.obs.copy(), var)
+        obs = pd.DataFrame(self.obs[np.concatenate(kept)], copy=True)
+        return AnnData(csr_matrix(vstack(parts, "csr")), obs, var)
 
     def _counts(
         self, values: np.ndarray, depth: float | None, rng: np.random.Generator
@@ -180,7 +192,7 @@ def measured(
     modalities: Mapping[str, str] | None = None,
 ) -> list[str]:
     """The modalities of the model that ``data`` have."""
-    return [*model._open(data, Reading(genes, layer, modalities)).coverage]
+    return [*model.opened(data, Reading(genes, layer, modalities)).coverage]
 
 
 def decoded(
@@ -190,7 +202,7 @@ def decoded(
     method = model.method
     if not isinstance(method, Generates):
         raise OptionError(f"The method {method.name!r} neither denoises nor generates; dcca does.")
-    opened = model._open(data, how)
+    opened = model.opened(data, how)
     known = [*opened.feed.inputs.bound]
     have = [name for name in known if name in opened.coverage]
     target = target or (have[0] if len(have) == 1 else None)
@@ -200,16 +212,24 @@ def decoded(
         raise OptionError(f"The model has no {target!r}. {suggest(target, known)}")
     source = source or target
     if source != "joint" and source not in have:
+        other = next((name for name in known if name not in have), target)
+        remedy = f"ask denoise for {have[0]}, or generate {other} from it"
         raise OptionError(
             f"{target} is asked for from {source}, and the data have {', '.join(have)} of the "
-            f"model's {', '.join(known)}."
+            f"model's {', '.join(known)}: {remedy}."
         )
     space = opened.feed.source.spaces[target]
     kept = space.take(opened.feed.inputs.counts[target])
     obs = opened.cells.obs
-    return Decoded(
-        target, source, obs, kept, opened.notes, opened.feed, method, model.net.cpu().eval()
-    )
+    path, net = opened.cells.path, model.net.cpu().eval()
+    return Decoded(target, source, obs, kept, opened.notes, path, opened.feed, method, net)
+
+
+def _known(batch: Batch, source: str) -> Bool[torch.Tensor, " cells"]:
+    """In which cells there is any value to decode from."""
+    names = [*batch.counts] if source == "joint" else [source]
+    some = [batch.present[name] & (batch.counts[name].start.diff() > 0) for name in names]
+    return torch.stack(some).any(0)
 
 
 def write_decoded(parts: Sequence[Decoded], out: str | Path, *, progress: bool = True) -> None:
@@ -218,7 +238,7 @@ def write_decoded(parts: Sequence[Decoded], out: str | Path, *, progress: bool =
     ``out`` ends in ``.zarr``, or in ``.h5ad`` (``.h5mu`` for several).
     """
     out = Path(out).expanduser()
-    check_target(out, several=len(parts) > 1)
+    check_target(out, *(one.read for one in parts), several=len(parts) > 1)
     tables = {
         one.modality: AnnData(
             obs=one.obs.copy(),
@@ -245,6 +265,7 @@ def with_generated(
     cells = open_read(data, how)
     lacking = [name for name in wanted if name not in cells.spaces]
     if not lacking:
+        cells.notes.append("nothing was generated: no modality is missing")
         return cells
     parts, notes = dict.fromkeys(cells.spaces, cells), [*cells.notes]
     for name in lacking:

@@ -22,15 +22,19 @@ Blocks = Iterable[tuple[np.ndarray, np.ndarray]]
 CHUNK = (512, 1024)
 
 
-def check_target(out: Path, *, several: bool) -> None:
-    """Whether ``out`` can be written: its ending, and nothing else in its place."""
+def check_target(out: Path, *read: Path | None, several: bool) -> None:
+    """Whether ``out`` can be written: its ending, nothing else in its place, and not ``read``."""
     endings = (".zarr", ".h5mu" if several else ".h5ad")
     if out.suffix.lower() not in endings:
         kind = "several modalities" if several else "one modality"
-        raise OptionError(f"{out.name} has to end in {' or '.join(endings)} for {kind}.")
+        instead = "; or ask for one of them (modality=, --of)" * several
+        raise OptionError(f"{out.name} has to end in {' or '.join(endings)} for {kind}{instead}.")
     store = any((out / mark).exists() for mark in ("zarr.json", ".zgroup"))
-    if out.exists() and (out.suffix.lower() == ".zarr") != store:
+    zarred = out.suffix.lower() == ".zarr"
+    if out.exists() and (zarred != store or zarred != out.is_dir()):
         raise OptionError(f"{out} exists and is something else; choose another name.")
+    if any(one is not None and out.resolve() == one.resolve() for one in read):
+        raise OptionError(f"{out} is read too; give the result another name.")
     if not out.absolute().parent.is_dir():
         raise OptionError(f"There is no folder {out.absolute().parent}; create it first.")
 
@@ -65,9 +69,15 @@ def write_blocks(out: Path, tables: Mapping[str, AnnData], values: Mapping[str, 
                 root.close()
         if zarred:
             _consolidate(partial)
+        before = folder / "before"
         if out.is_dir():
-            out.rename(folder / "before")
-        partial.rename(out)
+            out.rename(before)
+        try:
+            partial.rename(out)
+        except OSError:
+            if before.exists():
+                before.rename(out)
+            raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

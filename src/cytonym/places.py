@@ -27,9 +27,13 @@ def check_h5ad(out: Path, query: Path, *others: Path | None, joined: bool = Fals
     _check_parent(out)
     if out.is_dir():
         raise CytonymError(f"--out {out} is a folder\n    → name a file")
-    for read in (query, *others):
-        if read is not None and out.resolve() == read.resolve():
-            raise CytonymError(f"--out {out} is read too\n    → give the result another name")
+    check_unread(out, query, *others)
+
+
+def check_unread(out: Path, *read: Path | None) -> None:
+    """The result does not take the place of what it is made from."""
+    if any(one is not None and out.resolve() == one.resolve() for one in read):
+        raise CytonymError(f"--out {out} is read too\n    → give the result another name")
 
 
 def check_table(out: Path, ending: str, *read: Path | None, option: str = "--out") -> None:
@@ -51,8 +55,7 @@ def check_table(out: Path, ending: str, *read: Path | None, option: str = "--out
 def check_model(out: Path, *read: Path | None) -> None:
     """A new folder, an empty one, or a model, which is replaced."""
     _check_parent(out)
-    if any(one is not None and out.resolve() == one.resolve() for one in read):
-        raise CytonymError(f"--out {out} is read too\n    → name another folder")
+    check_unread(out, *read)
     replaced = is_model(out)
     foreign = foreign_files(out) if replaced else []
     if foreign:

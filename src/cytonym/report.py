@@ -63,11 +63,11 @@ class FitReport:
             cells = both if self.n_reference else f"{self.n_unlabelled:,} cells without labels"
         lines = [f"Fitted on {cells} in {self.seconds:.0f} s"]
         if self.held_out:
-            lines[0] += f"; on {self.n_held_out:,} of them, held out"
-            lines[0] += " before a first fit:" if self.refitted else ":"
+            of_them = "of them, held out before a first fit:" if self.refitted else "held-out ones:"
+            lines[0] += f"; on {self.n_held_out:,} {of_them}"
             lines.append(self.table.to_string(float_format=lambda value: f"{value:.3f}"))
         elif self.n_held_out:
-            lines[0] += f"; {self.n_held_out:,} of them, held out, said when to stop."
+            lines[0] += f"; {self.n_held_out:,} others, held out, said when to stop."
         else:
             lines[0] += "."
         rare = [one for one in self.per_type if one["rare"]]

@@ -1,5 +1,6 @@
 """The commands of a fit without labels, run as installed."""
 
+import json
 import subprocess
 import sys
 import warnings
@@ -42,7 +43,7 @@ def folder(tmp_path_factory):
         mudata.MuData(parts).write_h5mu(place / "both.h5mu")
     parts["rna"].write_h5ad(place / "rna.h5ad")
     done = run("fit", place / "both.h5mu", "--method", "dcca", "--out", place / "m.cytonym", *SMALL)
-    assert "120 cells without labels" in done.stdout
+    assert "108 cells without labels" in done.stdout
     assert "dcca, no labels" in done.stdout
     return place
 
@@ -60,11 +61,15 @@ def test_embed_adds_the_joint_embedding_and_one_of_each_modality(folder):
     run("embed", out, "--model", folder / "m.cytonym", "--out", folder / "again.h5mu")
 
 
-def test_embed_of_rna_alone_has_no_view_of_atac(folder):
+def test_embed_of_rna_alone_has_no_view_of_atac_and_its_clusters_are_scored(folder):
     out = folder / "embedded.h5ad"
     run("embed", folder / "rna.h5ad", "--model", folder / "m.cytonym", "--out", out)
     back = ad.read_h5ad(out)
     assert {*back.obsm} == {"X_dcca", "X_dcca_rna"}
+    done = run("evaluate", out, "--truth", "cell_type", "--embedding", "X_dcca", "--json")
+    found = json.loads(done.stdout)
+    assert [*found] == ["clusters"]
+    assert 0 <= found["clusters"]["kmeans"]["nmi"] <= 1
 
 
 def test_denoise_writes_both_modalities_and_generate_the_one_that_is_not_there(folder):
@@ -105,6 +110,19 @@ def test_what_cannot_be_done_is_an_error_and_leaves_no_file(folder, words, messa
     assert isinstance(done.exception, CytonymError)
     assert message in str(done.exception)
     assert not place.exists()
+
+
+@pytest.mark.parametrize(
+    "words", [("denoise", "rna.h5ad"), ("generate", "rna.h5ad", "--to", "atac")]
+)
+def test_the_file_that_is_read_is_not_written(folder, words):
+    command, name, *rest = words
+    file = folder / name
+    before = file.read_bytes()
+    given = [command, file, "--model", folder / "m.cytonym", *rest, "--out", file, "--quiet"]
+    done = CliRunner().invoke(app, [*map(str, given)])
+    assert "is read too" in str(done.exception)
+    assert file.read_bytes() == before
 
 
 def test_a_method_that_needs_labels_says_so_before_it_opens_the_file(folder):

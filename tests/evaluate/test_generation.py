@@ -89,3 +89,7 @@ def test_other_shapes_and_values_that_are_not_finite_are_refused(values):
     made[0, 0] = np.nan
     with pytest.raises(DataError, match="not finite"):
         generation_scores(truth, made, types)
+
+
+def test_cells_without_a_cluster_are_left_out_of_the_agreement():
+    assert cluster_kappa(["a", "a", "b", "b", None], ["x", "x", "y", "y", None]) == 1

@@ -101,24 +101,23 @@ def test_cells_that_lack_the_modality_or_the_teacher_s_do_not_count():
 
 
 def test_a_kept_lesson_is_what_the_teacher_says_anew_and_unknown_cells_are_asked_anew():
-    model, cells = net(dropout=0.5).train(), batch()
-    fresh = autoencode(model, cells, CLOCK, name="epi", teacher="rna", pull=1.0)
-    model.eval()
-    learn_lesson(model, [cells], teacher="rna")
+    model, cells = net(dropout=0.5).eval(), batch()
+    mixed = replace(cells, key=torch.tensor([7, 3, 900, 0, 12, 5, 44, 1, 2, 31]))
+
+    def apart(asked):
+        return autoencode(model, asked, CLOCK, name="epi", teacher="rna", pull=2.0)["apart"]
+
+    fresh = apart(mixed)
+    learn_lesson(model, [mixed], teacher="rna")
     assert model.lesson.z.shape == (10, 3)
-    model.train()
-    kept = autoencode(model, cells, CLOCK, name="epi", teacher="rna", pull=1.0)
-    torch.manual_seed(0)
+    torch.testing.assert_close(apart(mixed), fresh)
     other = replace(batch(seed=3), key=torch.arange(100, 110))
-    assert fresh.keys() == kept.keys()
     with torch.no_grad():
-        model.eval()
-        want = model.rna.code(other)[0]
-        mean = model.epi.code(other)[0]
-    found = autoencode(model, other, CLOCK, name="epi", teacher="rna", pull=1.0)["apart"]
-    torch.testing.assert_close(found, (mean - want).square().sum(1).mean())
-    model.lesson.z.zero_()
-    assert autoencode(model, cells, CLOCK, name="epi", teacher="rna", pull=1.0)["apart"] > 0
+        mean, taught = model.epi.code(other)[0], model.rna.code(other)[0]
+        own = model.epi.code(mixed)[0]
+    torch.testing.assert_close(apart(other), 2 * (mean - taught).square().sum(1).mean())
+    model.lesson.z.zero_()  # what is kept is what is read
+    torch.testing.assert_close(apart(mixed), 2 * own.square().sum(1).mean())
 
 
 def test_a_sample_of_closed_peaks_stands_for_all_of_them():
@@ -229,7 +228,8 @@ def unlabelled(parts):
 
 def test_without_labels_a_fit_embeds_and_says_that_it_has_no_names(unlabelled, parts):
     assert unlabelled.label_names == []
-    assert "300 cells without labels" in str(unlabelled.report)
+    assert "270 cells without labels" in str(unlabelled.report)
+    assert "30 others, held out, said when to stop" in str(unlabelled.report)
     found = unlabelled.embed(parts, progress=False)
     assert found.joint.shape == (300, 8)
     assert [*found.views] == ["rna", "atac"]
@@ -311,6 +311,76 @@ def test_a_decoded_matrix_is_written_by_blocks_and_reads_back(unlabelled, parts,
     assert "cell_type" in back.obs
     np.testing.assert_allclose(back.X.astype("f4"), want, rtol=2e-3, atol=1e-6)
     assert [one.name for one in tmp_path.iterdir()] == [out.name]
+
+
+def test_a_decoded_matrix_replaces_neither_what_it_is_made_from_nor_a_folder(
+    unlabelled, parts, tmp_path
+):
+    read = tmp_path / "cells.h5ad"
+    parts["rna"].write_h5ad(read)
+    before = read.read_bytes()
+    made = unlabelled.generate(read, "atac")
+    with pytest.raises(OptionError, match="is read too"):
+        made.write(read, progress=False)
+    assert read.read_bytes() == before
+    for name in ("folder.h5ad", "folder.zarr"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "thesis.txt").write_text("all of it")
+        with pytest.raises(OptionError, match="is something else"):
+            made.write(tmp_path / name, progress=False)
+        assert (tmp_path / name / "thesis.txt").read_text() == "all of it"
+
+
+def test_nothing_is_said_of_cells_without_a_value_to_decode_from(unlabelled, parts):
+    rna, atac = parts["rna"][:150], parts["atac"][50:200]
+    frame = unlabelled.generate({"rna": rna, "atac": atac}, "rna", source="atac").frame()
+    known = np.isin(frame.index, atac.obs_names)
+    assert 0 < known.sum() < len(known)
+    assert frame[~known].isna().all(axis=None)
+    assert frame[known].notna().all(axis=None)
+    empty = rna.copy()
+    kept = np.r_[np.zeros(3), np.ones(147)][:, None]
+    empty.X = csr_matrix(kept * empty.X.toarray(), dtype=np.float32)
+    made = unlabelled.generate(empty, "atac")
+    assert made.frame().isna().all(axis=1).sum() == 3
+    assert [*made.draw().obs_names] == [*rna.obs_names[3:]]
+
+
+def test_the_weights_of_a_turn_are_those_with_the_least_loss_on_held_out_cells(parts):
+    labels = parts["rna"].obs["cell_type"].astype(object).where(np.arange(300) < 60, None)
+    known = {name: one.copy() for name, one in parts.items()}
+    for one in known.values():
+        one.obs["some"] = labels
+    model = cytonym.fit(
+        known, labels="some", method="dcca", options={**QUICK, "epochs": 12}, progress=False
+    )
+    report = model.report
+    assert report.n_reference + report.n_held_out == 60
+    assert report.n_reference + report.n_unlabelled <= 270
+    names = [row for row in report.history if row["stage"] == "names"]
+    table = report.table.loc["dcca", "accuracy"]
+    assert names[-1]["held_out_accuracy"] == pytest.approx(table)
+    turns = [row for row in report.history if row["stage"] == "rna"]
+    assert all(np.isfinite(row["held_out_loss"]) for row in turns)
+
+
+def test_the_held_out_loss_does_not_depend_on_the_blocks(unlabelled, parts):
+    from cytonym.data.read import Reading
+    from cytonym.fitting.run import held_loss
+
+    feed = unlabelled.opened(parts, Reading()).feed
+    stage = get("dcca").stages(unlabelled.options, [])[0]
+    whole = held_loss(unlabelled.net, stage, feed)["held_out_loss"]
+    (_, batch), *_ = feed.batches(300)
+    clock = Clock(stage.name, stage.epochs, 1.0, 0)
+    with torch.no_grad():
+        want = stage.steps[0].loss(unlabelled.net, batch, clock)["total"].item()
+        halves = [
+            stage.steps[0].loss(unlabelled.net, half, clock)["total"].item()
+            for _, half in feed.batches(150)
+        ]
+    assert whole == pytest.approx(want, rel=1e-5)
+    assert whole == pytest.approx(np.mean(halves), rel=1e-5)
 
 
 def test_both_modalities_are_written_as_mudata(unlabelled, parts, tmp_path):

@@ -206,7 +206,8 @@ def join(parts: Mapping[str, Cells], obs: pd.DataFrame | None, notes: list[str])
     for modality, part in parts.items():
         index = part.obs.index.get_indexer(facts.index)
         held = part.parts[modality]
-        joined[modality] = Part(MappedRows(held.rows, index), held.columns, index >= 0)
+        there = (index >= 0) & (True if held.present is None else held.present[index])
+        joined[modality] = Part(MappedRows(held.rows, index), held.columns, there)
         notes += [f"{modality}: {note}" for note in part.notes]
     shared = np.logical_and.reduce([part.present for part in joined.values()])
     name = next(iter(parts.values())).name.split("/")[0]

@@ -82,6 +82,7 @@ class Feed:
     _kept: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     _counts: dict[str, csr_matrix] = field(default_factory=dict, repr=False)
     _place: np.ndarray | None = field(default=None, repr=False)
+    _tried: bool = field(default=False, repr=False)
 
     def _fits(self) -> bool:
         plain, bound = self.inputs.plain, self.inputs.bound
@@ -91,12 +92,13 @@ class Feed:
     def of(self, rows: np.ndarray) -> Feed:
         """The same data, other cells."""
         empty: dict[str, Any] = {name: {} for name in ("_held", "_kept", "_counts")}
-        return replace(self, rows=rows, n_empty=0, n_without={}, _place=None, **empty)
+        return replace(self, rows=rows, n_empty=0, n_without={}, _place=None, _tried=False, **empty)
 
     def keep(self) -> None:
         """Make the features once and hold them, where they fit into ``memory``."""
-        if self._place is not None or not self._fits():
+        if self._tried or not self._fits():
             return
+        self._tried = True
         kept: dict[str, list[Any]] = {}
         stored = 0
         for modality in self.inputs.bound:

@@ -10,6 +10,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import zarr
 from anndata import AnnData
 from anndata.io import read_elem
@@ -18,7 +19,7 @@ from scipy.sparse import issparse
 from cytonym.data.anndata_rows import open_anndata, open_anndata_file
 from cytonym.data.choose import choose, feature_space, genes_problem, layer_names, structure
 from cytonym.data.contents import Contents
-from cytonym.data.joined import Opened, join, open_modalities
+from cytonym.data.joined import Opened, facts_of, join, open_modalities
 from cytonym.data.source import Cells, Part, damaged
 from cytonym.data.tenx import find_matrix, open_mtx_folder, open_tenx_h5
 from cytonym.errors import DataError, Problem, suggest
@@ -168,6 +169,15 @@ def _opened(contents: Contents, layer: str | None, genes: str | None) -> Cells:
         notes=[*contents.notes, *dict.fromkeys(notes)],
         path=contents.path,
     )
+
+
+def read_obs(path: Path) -> pd.DataFrame:
+    """Facts of the cells of a file; of an ``.h5mu`` also those that its modalities alone have."""
+    several = open_modalities(path, open_contents)
+    if several is None:
+        return open_contents(path).obs
+    parts, obs, _ = several
+    return facts_of({name: one.obs for name, one in parts.items()}, obs)
 
 
 def open_contents(data: str | Path | AnnData) -> Contents:

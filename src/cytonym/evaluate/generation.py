@@ -106,10 +106,11 @@ def pair_consistency(
 def cluster_kappa(one: Sequence[Any] | np.ndarray, other: Sequence[Any] | np.ndarray) -> float:
     """Cohen's kappa of two clusterings of the same cells, their clusters matched one to one.
 
-    Clusters are matched so that most cells agree (Hungarian method). Our definition: the DCCA
-    paper gives none.
+    Clusters are matched so that most cells agree (Hungarian method); cells without a
+    cluster on either side are left out. Our definition: the DCCA paper gives none.
     """
-    a, b = pd.factorize(pd.Series(one))[0], pd.factorize(pd.Series(other))[0]
+    both = pd.DataFrame({"one": np.asarray(one), "other": np.asarray(other)}).dropna()
+    a, b = (pd.factorize(both[side])[0] for side in both)
     counts: Any = contingency_matrix(a, b)
     mine, theirs = linear_sum_assignment(-counts)
     named = np.full(int(b.max()) + 1, -1)

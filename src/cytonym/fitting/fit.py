@@ -79,7 +79,9 @@ def fit(
         The column with gene identifiers, where the values lie, and what the parts of a MuData
         are called (``{"rna": "GEX"}``); found by evidence otherwise.
     validation
-        Share of the labelled cells held out for the comparison; 0 skips the first fit.
+        Share of the labelled cells held out for the comparison; 0 skips the first fit. Of a
+        method that needs no labels it is a share of all cells: they say when to stop and are not
+        learned from; with 0 every turn runs to its end.
     state
         A folder that keeps training states, from which a killed fit goes on.
     progress
@@ -120,15 +122,17 @@ def fit(
         notes += _untested(task, held) if validation else []
         parsed, chosen = choose(recipe, parsed, task, np.flatnonzero(~held), progress)
         learn = _twice if recipe.needs.labels else _once
+        measured = np.logical_or.reduce([task.source.present(name) for name in task.spaces])
+        learned = measured & (~held | recipe.needs.labels)
         found = learn(recipe, parsed, task, held, folder, progress)
         labelled = found.fitted.feed.of(np.flatnonzero(task.y >= 0))
         salience = mean_salience(recipe, found.fitted.net, labelled, len(task.names))
     report = FitReport(
         held_out=found.table,
         per_type=found.per_type,
-        n_reference=int((task.y >= 0).sum()),
-        n_held_out=int(held.sum()),
-        n_unlabelled=0 if recipe.needs.labels else int((task.y < 0).sum()),
+        n_reference=int((task.y[learned] >= 0).sum()),
+        n_held_out=int((held & (task.y >= 0) if found.table else held).sum()),
+        n_unlabelled=0 if recipe.needs.labels else int((task.y[learned] < 0).sum()),
         refitted=recipe.needs.labels,
         chosen=chosen,
         notes=(*notes, *found.notes),

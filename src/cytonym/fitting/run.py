@@ -125,6 +125,9 @@ def held_score(method: Method, net: nn.Module, stage: Stage, *, feed: Feed) -> d
     """Scores of the network on held-out cells, for the loop; ``score`` is what it goes by."""
     if stage.unlabelled:
         return held_loss(net, stage, feed)
+    feed = feed.of(feed.rows[feed.y[feed.rows] >= 0])
+    if not len(feed.rows):
+        return {}
     truth = feed.y[feed.rows]
     found = scores(truth, predict(method, net, feed), known=range(int(feed.y.max()) + 1))
     return {

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -44,7 +44,7 @@ from cytonym.types import Batch, Clock, Optim, Output, SparseRows, Stage, Step, 
 RNA, ATAC, METHYLATION, JOINT = "rna", "atac", "methylation", "joint"
 PARTNER = {"rna": "epi", "epi": "rna"}
 """The autoencoders, and which one teaches which."""
-Widths = tuple[PositiveInt, ...]
+Widths = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 
 
 class DccaOptions(Options):
@@ -65,7 +65,9 @@ class DccaOptions(Options):
     dim: PositiveInt = Field(20, description="Z, width of the codes")
     rna_hidden: Widths = Field((128,), description="hidden layers of the encoder of RNA")
     epi_hidden: Widths = Field((256,), description="hidden layers of the encoder of the epigenome")
-    rna_decoder: Widths = Field((128,), description="hidden layers of the decoder of RNA")
+    rna_decoder: tuple[PositiveInt, ...] = Field(
+        (128,), description="hidden layers of the decoder of RNA"
+    )
     epi_decoder: tuple[PositiveInt, ...] = Field(
         (), description="hidden layers of the decoder of the epigenome"
     )

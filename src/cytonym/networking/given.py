@@ -26,7 +26,7 @@ from cytonym.regulation import (
     read_genes,
     read_motifs,
 )
-from cytonym.regulation.infer import FEWEST_CELLS
+from cytonym.regulation.inference import FEWEST_CELLS
 from cytonym.types import FeatureSpace
 
 P = ParamSpec("P")
@@ -213,7 +213,7 @@ def given(
         if labels is not None and rows is not None:
             said = attempts.of(_groups, cells, rows, labels)
         if fitted is not None and rows is not None:
-            attempts.of(fitted._open, cells, how)
+            attempts.of(fitted.opened, cells, how)
     dna = attempts.of(sequences_of, genome, peaks)
     attempts.check("the input")
     return Given(

@@ -2,12 +2,12 @@
 
 from cytonym.regulation.activity import Activity, background_peaks, deviations
 from cytonym.regulation.genes import peaks_of_genes, read_genes
-from cytonym.regulation.infer import infer
+from cytonym.regulation.inference import infer
 from cytonym.regulation.links import link
 from cytonym.regulation.matching import Scan, scan
 from cytonym.regulation.metacells import log_normalised, metacells, summed
 from cytonym.regulation.motifs import Motif, factor_genes, factors, jaspar_motifs, read_motifs
-from cytonym.regulation.network import Network, candidates, correlation_network, network
+from cytonym.regulation.regression import Network, candidates, correlation_network, network
 from cytonym.regulation.regulons import enrichment, read_edges, regulons
 from cytonym.regulation.sequences import gc_content, peak_sequences
 

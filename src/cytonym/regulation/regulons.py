@@ -124,7 +124,9 @@ def read_edges(path: str | Path) -> pd.DataFrame:
     """
     path = Path(path)
     try:
-        table = pd.read_csv(path, sep="\t", dtype=str, header=None, keep_default_na=False)
+        table = pd.read_csv(
+            path, sep="\t", comment="#", dtype=str, header=None, keep_default_na=False
+        )
     except (OSError, ValueError) as error:
         problem = Problem(f"it cannot be read ({error})", "give a tab-separated table")
         raise DataError(problem, subject=str(path)) from error

@@ -114,6 +114,8 @@ def method_page(method: Method) -> str:
 def _needs(method: Method) -> str:
     words = " and/or " if method.needs.optional else " and "
     parts = [words.join(method.needs.modalities)]
+    if method.needs.together:
+        parts = [" and ".join(" or ".join(group) for group in method.needs.together)]
     parts += ["raw counts"] if method.needs.counts else []
     parts += ["labels"] if method.needs.labels else []
     return ", ".join(parts)

@@ -95,6 +95,7 @@ def network(
     genes: Sequence[str] | np.ndarray,
     pairs: Any,
     *,
+    linked: Sequence[str] | np.ndarray | None = None,
     signed: bool = False,
     folds: int = 5,
     type: str = "all",
@@ -119,6 +120,9 @@ def network(
         ``(genes,)`` str.
     pairs
         ``factor, gene, peaks`` of ``candidates``.
+    linked
+        ``(genes,)`` str: all genes with a linked peak, so that those without a candidate are told
+        too; default: those of ``pairs``.
     type
         What the column ``type`` says.
 
@@ -138,7 +142,8 @@ def network(
     pairs = pairs[pairs["factor"].isin(column) & pairs["gene"].isin(column)]
     expressed = above_zero(rna)
     often = pairs["factor"].map(column).map(lambda place: expressed[place] > FEW)
-    asked = pairs["gene"].drop_duplicates()
+    wanted = pairs["gene"] if linked is None else linked
+    asked = pd.Index([name for name in dict.fromkeys(wanted) if name in column])
     pairs = pairs[often.astype(bool)].reset_index(drop=True)
     per_gene: Any = pairs.groupby("gene")["factor"].size().reindex(asked, fill_value=0)
     pairs = pairs[pairs["gene"].isin(per_gene.index[per_gene >= 2])].reset_index(drop=True)

@@ -18,7 +18,7 @@ from cytonym.regulation.matching import scan
 from cytonym.regulation.matrices import size as size_of
 from cytonym.regulation.metacells import log_normalised, metacells, summed
 from cytonym.regulation.motifs import Motif, factor_genes
-from cytonym.regulation.network import EDGES, LEFT_OUT, Network, candidates, network
+from cytonym.regulation.regression import EDGES, LEFT_OUT, Network, candidates, network
 from cytonym.regulation.sequences import gc_content, peak_sequences
 
 FEWEST_CELLS = 60
@@ -135,7 +135,16 @@ def infer(
                 raise DataError(Problem(least, remedy), subject="the links")
             wanted = candidates(kept, matches, factors)
             found.append(
-                network(x, genes, wanted, signed=signed, type=name, seed=seed, progress=progress)
+                network(
+                    x,
+                    genes,
+                    wanted,
+                    linked=kept["gene"].unique(),
+                    signed=signed,
+                    type=name,
+                    seed=seed,
+                    progress=progress,
+                )
             )
         except DataError as error:
             wrong += [Problem(f"{name}: {one.what}", one.remedy) for one in error.problems]

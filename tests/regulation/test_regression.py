@@ -7,7 +7,7 @@ from sklearn.linear_model import Ridge
 
 from cytonym.errors import DataError, OptionError
 from cytonym.regulation import candidates, correlation_network, network
-from cytonym.regulation.network import PENALTIES
+from cytonym.regulation.regression import PENALTIES
 
 GENES = [*"ABCDEFxyz"]
 
