@@ -35,6 +35,7 @@ bench: $(READY)  ## the accuracy table and the experiments of each method; needs
 	for script in clusters generation; do \
 		$(BIN)/python benchmarks/dcca_$$script.py --data "$(DATA)" --out bench --seeds 0-4 || exit; \
 	done
+	$(BIN)/python benchmarks/dcca_lsi.py --data "$(DATA)" --out bench
 	$(BIN)/python benchmarks/dcca_memory.py --out bench
 	$(BIN)/python benchmarks/regulation_simulated.py --seeds 0-4 > bench/regulation_simulated.md
 	$(BIN)/python benchmarks/regulation_snare.py --data "$(DATA)" --seeds 0-2 > bench/regulation_snare.md

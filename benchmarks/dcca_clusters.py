@@ -235,11 +235,11 @@ def main() -> None:
     held = [line for line in lines if line["task"] != "all"]
     texts: list[str | pd.DataFrame] = [
         f"All {parts['rna'].n_obs:,} cells, learned from and scored. Agreement of clusters with "
-        f"{len(np.unique(truth_of(parts)))} types; ± is over the seeds.",
-        table(whole),
-        "Two libraries by what was learned from the other six: means over the folds (tasks).",
-        table(held),
+        f"{len(np.unique(truth_of(parts)))} types; ± is over the seeds."
     ]
+    texts += [table(whole)] if whole else []
+    texts += ["Two libraries by what was learned from the other six: means over the folds."]
+    texts += [table(held)] if held else []
     if any("epochs" in line for line in lines):
         texts += ["Training of the peers, one thread.", training(lines)]
     common.write(args, "dcca_clusters", "Clusters of unsupervised embeddings", texts)
