@@ -28,10 +28,13 @@ import common
 import cytonym
 import snare
 from cytonym import Annotator
-from cytonym.data.intervals import parse_intervals
+from cytonym.dna.intervals import parse_intervals
 from cytonym.evaluate import scores
 from cytonym.evaluate.generation import cluster_kappa, generation_scores, pair_consistency
-from cytonym.regulation import peaks_of_genes, read_genes
+from cytonym.regulation import (
+    peaks_of_genes,
+    read_genes,
+)
 from dcca_clusters import figures
 
 OTHER = {"rna": "atac", "atac": "rna"}

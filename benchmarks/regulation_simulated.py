@@ -16,21 +16,23 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
 
-from cytonym.data.intervals import parse_intervals
 from cytonym.data.simulate_regulation import Planted, simulate_regulation
+from cytonym.dna import (
+    factor_genes,
+    jaspar_motifs,
+    peak_sequences,
+    read_motifs,
+    scan,
+)
+from cytonym.dna.intervals import parse_intervals
 from cytonym.regulation import (
     candidates,
     correlation_network,
-    factor_genes,
     infer,
-    jaspar_motifs,
     log_normalised,
     metacells,
-    peak_sequences,
     peaks_of_genes,
     read_genes,
-    read_motifs,
-    scan,
     summed,
 )
 

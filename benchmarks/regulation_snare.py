@@ -19,12 +19,14 @@ import pandas as pd
 from sklearn.decomposition import PCA
 
 import snare
-from cytonym.data.intervals import parse_intervals
+from cytonym.dna import (
+    jaspar_motifs,
+)
+from cytonym.dna.intervals import parse_intervals
 from cytonym.errors import DataError
 from cytonym.regulation import (
     enrichment,
     infer,
-    jaspar_motifs,
     log_normalised,
     read_edges,
     read_genes,

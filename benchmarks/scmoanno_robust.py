@@ -26,7 +26,7 @@ from sklearn.model_selection import train_test_split
 import common
 import snare
 from cytonym import Annotator
-from cytonym.data.intervals import parse_intervals
+from cytonym.dna.intervals import parse_intervals
 from cytonym.evaluate import scores
 
 SORTED = "atac/buenrostro2018_BM0828.h5ad"

@@ -13,7 +13,8 @@ ROOT = Path(cytonym.__file__).parent
 LAYERS = [
     ["errors"],
     ["types", "options", "report", "files"],
-    ["nn", "prep", "dna"],
+    ["dna"],
+    ["nn", "prep"],
     ["data", "methods", "train", "evaluate"],
     ["result", "additions", "dense", "bundle", "places", "explaining", "trust", "regulation"],
     ["annotator", "opening", "decoding", "fitting", "inspecting", "counting", "networking"],

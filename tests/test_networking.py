@@ -9,16 +9,18 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 
 import cytonym
-from cytonym.data.intervals import parse_intervals
 from cytonym.data.simulate_regulation import simulate_regulation
-from cytonym.errors import DataError, OptionError
-from cytonym.regulation import (
-    background_peaks,
-    deviations,
+from cytonym.dna import (
     gc_content,
     peak_sequences,
     read_motifs,
     scan,
+)
+from cytonym.dna.intervals import parse_intervals
+from cytonym.errors import DataError, OptionError
+from cytonym.regulation import (
+    background_peaks,
+    deviations,
 )
 
 pytest.importorskip("pyfaidx")

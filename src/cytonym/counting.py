@@ -14,8 +14,8 @@ from cytonym.annotator import Annotator, load
 from cytonym.bundle import is_model
 from cytonym.data.align import space_of
 from cytonym.data.fragments import count_fragments, open_text
-from cytonym.data.intervals import interval_text, intervals, ucsc
 from cytonym.data.read import open_cells
+from cytonym.dna.intervals import interval_text, intervals, ucsc
 from cytonym.errors import DataError, Problem
 from cytonym.opening import Data
 

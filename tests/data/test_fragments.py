@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import cytonym
 from cytonym.data.fragments import count_fragments
-from cytonym.data.intervals import parse_intervals
+from cytonym.dna.intervals import parse_intervals
 from cytonym.errors import DataError, OptionError
 
 LINES = [

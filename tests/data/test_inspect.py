@@ -11,9 +11,9 @@ from scipy.sparse import csr_matrix
 import cytonym
 from cytonym.data.align import space_of
 from cytonym.data.inspect import inspect_cells
-from cytonym.data.intervals import chromosome_sizes
 from cytonym.data.read import Reading, open_cells
 from cytonym.data.simulate import simulate
+from cytonym.dna.intervals import chromosome_sizes
 
 from .conftest import log_normalised, write_tenx_h5
 

@@ -14,7 +14,6 @@ from scipy.sparse import csc_matrix, csr_matrix
 
 from cytonym.data.align import align, match, misfit, space_of
 from cytonym.data.inspect import inspect_cells
-from cytonym.data.intervals import chromosome_sizes
 from cytonym.data.judge import sample_rows
 from cytonym.data.loader import SourceBlocks
 from cytonym.data.rates import check_observed
@@ -22,6 +21,7 @@ from cytonym.data.read import Reading, open_cells
 from cytonym.data.rows import DenseDiskRows, SparseDiskRows, stored
 from cytonym.data.simulate import simulate
 from cytonym.data.sites import averaged
+from cytonym.dna.intervals import chromosome_sizes
 from cytonym.errors import DataError
 from cytonym.prep import Centre, Sites, fit_chain
 from cytonym.types import FeatureSpace

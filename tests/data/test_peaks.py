@@ -11,9 +11,9 @@ from scipy.sparse import csr_matrix, identity
 
 import cytonym
 from cytonym.data.align import align, match, misfit, space_of
-from cytonym.data.intervals import build_of, intervals, parse_intervals, style, ucsc
 from cytonym.data.peaks import match_peaks
 from cytonym.data.read import open_cells
+from cytonym.dna.intervals import build_of, intervals, parse_intervals, style, ucsc
 from cytonym.errors import DataError
 from cytonym.types import FeatureSpace
 

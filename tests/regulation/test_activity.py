@@ -3,7 +3,10 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from cytonym.errors import DataError, OptionError
-from cytonym.regulation import background_peaks, deviations
+from cytonym.regulation import (
+    background_peaks,
+    deviations,
+)
 
 
 def reference(counts, matches, background, least=1.0):

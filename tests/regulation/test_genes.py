@@ -7,7 +7,10 @@ import pytest
 from anndata.io import read_elem
 
 from cytonym.errors import DataError, OptionError
-from cytonym.regulation import peaks_of_genes, read_genes
+from cytonym.regulation import (
+    peaks_of_genes,
+    read_genes,
+)
 
 BED = (
     "#comment\n1\t1000\t5000\tFwd\t.\t+\nchr1\t20000\t30000\tRev\t0\t-\tmore\n"

@@ -5,8 +5,11 @@ import pandas as pd
 import pytest
 from sklearn.decomposition import TruncatedSVD
 
-from cytonym.data.intervals import parse_intervals
 from cytonym.data.simulate_regulation import simulate_regulation
+from cytonym.dna import (
+    read_motifs,
+)
+from cytonym.dna.intervals import parse_intervals
 from cytonym.errors import DataError, OptionError
 from cytonym.regulation import (
     correlation_network,
@@ -14,7 +17,6 @@ from cytonym.regulation import (
     log_normalised,
     metacells,
     read_genes,
-    read_motifs,
     summed,
 )
 
@@ -95,7 +97,9 @@ def test_edges_name_peaks_that_hold_the_factor_s_motif(simulated, found):
 
 
 def test_the_same_seed_gives_the_same_network_and_sequences_may_be_given(simulated, given, found):
-    from cytonym.regulation import peak_sequences
+    from cytonym.dna import (
+        peak_sequences,
+    )
 
     dna = [*peak_sequences(given["sequences"], given["peaks"])]
     again = infer(simulated.rna.X, simulated.atac.X, **(given | {"sequences": dna}))

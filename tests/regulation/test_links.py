@@ -4,7 +4,12 @@ from scipy import stats
 from scipy.sparse import csr_matrix
 
 from cytonym.errors import DataError, OptionError
-from cytonym.regulation import link, log_normalised, metacells, summed
+from cytonym.regulation import (
+    link,
+    log_normalised,
+    metacells,
+    summed,
+)
 from cytonym.regulation.links import correlation_p
 
 

@@ -6,7 +6,11 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import Ridge
 
 from cytonym.errors import DataError, OptionError
-from cytonym.regulation import candidates, correlation_network, network
+from cytonym.regulation import (
+    candidates,
+    correlation_network,
+    network,
+)
 from cytonym.regulation.regression import PENALTIES
 
 GENES = [*"ABCDEFxyz"]

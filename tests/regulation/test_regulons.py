@@ -5,7 +5,11 @@ from scipy import stats
 from scipy.sparse import csr_matrix
 
 from cytonym.errors import DataError, OptionError
-from cytonym.regulation import enrichment, read_edges, regulons
+from cytonym.regulation import (
+    enrichment,
+    read_edges,
+    regulons,
+)
 
 GENES = ["F", "a", "b", "c", "flat"]
 EDGES = pd.DataFrame(

@@ -11,10 +11,10 @@ from scipy.sparse import csr_matrix
 
 from cytonym.data.coverage import Coverage
 from cytonym.data.ids import id_type, is_known, species, without_version
-from cytonym.data.intervals import has_interval_library, intervals
 from cytonym.data.peaks import match_peaks, unlike
 from cytonym.data.rates import METHYLATION
 from cytonym.data.sites import averaged, match_sites, repeats
+from cytonym.dna.intervals import has_interval_library, intervals
 from cytonym.errors import DataError, Problem, suggest
 from cytonym.types import CellSource, FeatureSpace
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from cytonym.data.contents import Contents, Place, split_types, string_columns
-from cytonym.data.intervals import interval_names, mostly_intervals
 from cytonym.data.judge import Finding
 from cytonym.data.rates import METHYLATION, doubts
+from cytonym.dna.intervals import interval_names, mostly_intervals
 from cytonym.errors import Problem, suggest
 from cytonym.types import FeatureSpace
 

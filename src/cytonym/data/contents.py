@@ -13,11 +13,11 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from cytonym.data.ids import id_type
-from cytonym.data.intervals import interval_names, mostly_intervals
 from cytonym.data.judge import Finding, judge, sample_rows
 from cytonym.data.rates import METHYLATION, judge_rates
 from cytonym.data.rows import Rows
 from cytonym.data.source import damaged
+from cytonym.dna.intervals import interval_names, mostly_intervals
 
 TYPES = {
     **dict.fromkeys(("gene expression", "gex"), "rna"),

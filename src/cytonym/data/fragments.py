@@ -15,9 +15,9 @@ import pandas as pd
 from scipy.sparse import coo_matrix, csr_matrix
 from tqdm.auto import tqdm
 
-from cytonym.data.intervals import build_of, chromosomes, interval_library
 from cytonym.data.peaks import another_genome
 from cytonym.data.source import damaged
+from cytonym.dna.intervals import build_of, chromosomes, interval_library
 from cytonym.errors import DataError, OptionError, Problem
 
 BLOCK_LINES = 1_000_000

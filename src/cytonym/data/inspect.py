@@ -23,13 +23,13 @@ from cytonym.data.inspection import (
     PeakFacts,
     RateFacts,
 )
-from cytonym.data.intervals import build_of, intervals, style
 from cytonym.data.joined import open_modalities
 from cytonym.data.labels import candidates, check_labels
 from cytonym.data.pairing import pairing
 from cytonym.data.rates import BLOCK_CELLS, METHYLATION, Survey, survey, unobserved
 from cytonym.data.read import Reading, open_contents, open_joined, open_read, readings
 from cytonym.data.source import damaged
+from cytonym.dna.intervals import build_of, intervals, style
 from cytonym.errors import DataError, Problem
 from cytonym.types import FeatureSpace
 

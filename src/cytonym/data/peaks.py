@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from cytonym.data.coverage import Coverage
-from cytonym.data.intervals import (
+from cytonym.dna.intervals import (
     Build,
     build_of,
     interval_library,

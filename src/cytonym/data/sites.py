@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from cytonym.data.coverage import Coverage
-from cytonym.data.intervals import interval_text, intervals
+from cytonym.dna.intervals import interval_text, intervals
 from cytonym.types import FeatureSpace
 
 

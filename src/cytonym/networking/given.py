@@ -11,20 +11,22 @@ import numpy as np
 import pandas as pd
 
 from cytonym.annotator import Annotator, load
-from cytonym.data.intervals import intervals
 from cytonym.data.labels import Labels, check_labels
 from cytonym.data.read import Reading, open_read
 from cytonym.data.source import Cells
-from cytonym.errors import CytonymError, DataError, Problem
-from cytonym.opening import Data
-from cytonym.regulation import (
+from cytonym.dna import (
     Motif,
     factor_genes,
     jaspar_motifs,
     peak_sequences,
+    read_motifs,
+)
+from cytonym.dna.intervals import intervals
+from cytonym.errors import CytonymError, DataError, Problem
+from cytonym.opening import Data
+from cytonym.regulation import (
     read_edges,
     read_genes,
-    read_motifs,
 )
 from cytonym.regulation.inference import FEWEST_CELLS
 from cytonym.types import FeatureSpace

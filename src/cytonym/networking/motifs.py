@@ -14,6 +14,11 @@ from cytonym.annotator import Annotator, load
 from cytonym.data.contents import unique_names
 from cytonym.data.read import Reading, open_read
 from cytonym.data.source import Cells
+from cytonym.dna import (
+    Motif,
+    gc_content,
+    scan,
+)
 from cytonym.errors import DataError, Problem
 from cytonym.networking.given import (
     Attempts,
@@ -25,7 +30,11 @@ from cytonym.networking.given import (
     sequences_of,
 )
 from cytonym.opening import Data
-from cytonym.regulation import Activity, Motif, background_peaks, deviations, gc_content, scan
+from cytonym.regulation import (
+    Activity,
+    background_peaks,
+    deviations,
+)
 from cytonym.regulation.activity import CELLS
 from cytonym.types import Matrix
 

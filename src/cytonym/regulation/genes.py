@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cytonym.data.intervals import chromosomes, interval_library, interval_text
+from cytonym.dna.intervals import chromosomes, interval_library, interval_text
 from cytonym.errors import DataError, OptionError, Problem
 
 COLUMNS = ("chrom", "start", "end", "gene", "strand")

@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
-from cytonym.data.intervals import chromosomes
+from cytonym.dna.genome import gc_content, peak_sequences
+from cytonym.dna.intervals import chromosomes
+from cytonym.dna.matching import scan
+from cytonym.dna.motifs import Motif, factor_genes
 from cytonym.errors import DataError, OptionError, Problem
 from cytonym.regulation.genes import peaks_of_genes
 from cytonym.regulation.links import link
-from cytonym.regulation.matching import scan
 from cytonym.regulation.matrices import size as size_of
 from cytonym.regulation.metacells import log_normalised, metacells, summed
-from cytonym.regulation.motifs import Motif, factor_genes
 from cytonym.regulation.regression import EDGES, LEFT_OUT, Network, candidates, network
-from cytonym.regulation.sequences import gc_content, peak_sequences
 
 FEWEST_CELLS = 60
 """Cells that a type must have for a network of its own."""

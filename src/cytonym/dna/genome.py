@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cytonym.data.intervals import interval_text, ucsc
+from cytonym.dna.intervals import interval_text, ucsc
 from cytonym.errors import DataError, Problem
 
 
@@ -33,21 +33,27 @@ def peak_sequences(fasta: str | Path, peaks: pd.DataFrame) -> Iterator[str]:
         once, before the first sequence.
     """
     path = Path(fasta)
+    _checked(path, peaks)
+    return _fetched(path, peaks)
+
+
+def _checked(path: Path, peaks: pd.DataFrame) -> dict[str, int]:
+    """The lengths of the chromosomes by UCSC name, on which all peaks lie."""
     with _opened(path) as genome:
-        names = {ucsc(str(name)): str(name) for name in genome.keys()}  # noqa: SIM118
-        lengths = {known: len(genome[name]) for known, name in names.items()}
+        lengths = {ucsc(str(name)): len(genome[name]) for name in genome.keys()}  # noqa: SIM118
     renamed = {c: ucsc(c) for c in peaks["chrom"].astype(str).unique()}
     table = peaks.assign(chrom=[renamed[c] for c in peaks["chrom"].astype(str)])
     if problems := _misplaced(table, lengths):
         raise DataError(problems, subject=path.name)
-    return _fetched(path, table, names)
+    return lengths
 
 
-def _fetched(path: Path, peaks: pd.DataFrame, names: dict[str, str]) -> Iterator[str]:
+def _fetched(path: Path, peaks: pd.DataFrame) -> Iterator[str]:
     starts, ends = (peaks[column].to_numpy(np.int64).tolist() for column in ("start", "end"))
     with _opened(path) as genome:
-        for chrom, start, end in zip(peaks["chrom"], starts, ends, strict=True):
-            yield str(genome[names[chrom]][start:end])
+        names = {ucsc(str(name)): str(name) for name in genome.keys()}  # noqa: SIM118
+        for chrom, start, end in zip(peaks["chrom"].astype(str), starts, ends, strict=True):
+            yield str(genome[names[ucsc(chrom)]][start:end])
 
 
 @contextmanager
@@ -124,3 +130,25 @@ def gc_content(sequences: Iterable[str]) -> np.ndarray:
     ).reshape(-1, 2)
     out = np.full(len(found), np.nan)
     return np.divide(found[:, 0], found[:, 1], out=out, where=found[:, 1] > 0)
+
+
+def windows(fasta: str | Path, peaks: pd.DataFrame, width: int) -> Iterator[str]:
+    """The ``width`` bases around the middle of each peak, upper case; N beyond a chromosome.
+
+    Raises
+    ------
+    DataError
+        As :func:`peak_sequences`: told at once, before the first sequence.
+    """
+    middle = (peaks["start"] + peaks["end"]).to_numpy(np.int64) // 2
+    path = Path(fasta)
+    lengths = _checked(path, peaks)
+    named = [ucsc(one) for one in peaks["chrom"].astype(str)]
+    size = np.array([lengths[one] for one in named], dtype=np.int64)
+    start, end = middle - width // 2, middle - width // 2 + width
+    inside = pd.DataFrame(
+        {"chrom": named, "start": start.clip(0), "end": np.minimum(end, size)}, index=peaks.index
+    )
+    left, right = np.maximum(-start, 0).tolist(), np.maximum(end - size, 0).tolist()
+    found = zip(_fetched(path, inside), left, right, strict=True)
+    return ("N" * before + one.upper() + "N" * after for one, before, after in found)

@@ -10,8 +10,8 @@ import torch
 from scipy.sparse import csr_matrix, vstack
 from tqdm.auto import tqdm
 
+from cytonym.dna.motifs import Motif
 from cytonym.errors import DataError, OptionError, Problem
-from cytonym.regulation.motifs import Motif
 
 PSEUDOCOUNT = 0.8
 """Sites added to a motif's, spread as the background, as motifmatchr's conversion does."""

@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
 
+from cytonym.dna import (
+    Motif,
+    factor_genes,
+    factors,
+    jaspar_motifs,
+    read_motifs,
+)
 from cytonym.errors import DataError, OptionError
-from cytonym.regulation import Motif, factor_genes, factors, jaspar_motifs, read_motifs
 
 MEME = """MEME version 4
 

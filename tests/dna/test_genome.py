@@ -4,8 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cytonym.dna import (
+    gc_content,
+    peak_sequences,
+)
 from cytonym.errors import DataError
-from cytonym.regulation import gc_content, peak_sequences
 
 pytest.importorskip("pyfaidx")
 
@@ -28,7 +31,7 @@ def test_sequences_are_half_open_keep_case_and_take_1_for_chr1(fasta):
 
 
 def test_an_index_goes_elsewhere_where_it_cannot_be_written_beside(fasta, monkeypatch):
-    monkeypatch.setattr("cytonym.regulation.sequences._indexable", lambda path: False)
+    monkeypatch.setattr("cytonym.dna.genome._indexable", lambda path: False)
     assert [*peak_sequences(fasta, peaks(("chr1", 20, 22)))] == ["CC"]
     assert [path.name for path in fasta.parent.iterdir()] == ["genome.fa"]
 

@@ -5,9 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cytonym.dna import (
+    Motif,
+    jaspar_motifs,
+    scan,
+)
+from cytonym.dna.matching import PSEUDOCOUNT, log_odds, threshold
 from cytonym.errors import DataError, OptionError
-from cytonym.regulation import Motif, jaspar_motifs, scan
-from cytonym.regulation.matching import PSEUDOCOUNT, log_odds, threshold
 
 EVEN = np.full(4, 0.25)
 
@@ -124,7 +128,7 @@ def test_the_background_is_counted_on_both_strands():
 def test_matches_do_not_depend_on_blocks_or_on_order(monkeypatch):
     motifs, sequences = [random_motif(w, w) for w in (5, 9, 9, 14)], words(60, 5, 90, seed=3)
     whole = scan(sequences, motifs, p=1e-3, background=EVEN, best=True)
-    monkeypatch.setattr("cytonym.regulation.matching.BLOCK", 30_000)
+    monkeypatch.setattr("cytonym.dna.matching.BLOCK", 30_000)
     parts = scan(sequences[::-1], motifs, p=1e-3, background=EVEN, best=True)
     assert whole.best is not None
     np.testing.assert_allclose(parts.best, whole.best[::-1], rtol=1e-6, atol=1e-5)

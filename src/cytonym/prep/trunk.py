@@ -1,0 +1,316 @@
+"""Cells by the DNA of their open peaks: a network from sequence to accessibility (stage 1).
+
+A *trunk* turns the embedding of a peak's sequence into h numbers; how open the peak is in a cell is
+``sigmoid(h · w + b)``, with w and b of the cell. The trunk is learned from reference peaks in some
+reference cells; it is then frozen. The w of any cell, over any peaks, is the one solution of a
+convex problem, so data sets need not share a peak, and a new cell needs no new training.
+
+Symbols: E embeddings of peaks, H what the trunk makes of them, w a cell's embedding, mu its penalty.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Self
+
+import numpy as np
+import torch
+from scipy.sparse import csc_matrix, csr_matrix
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm.auto import tqdm
+
+from cytonym.errors import DataError, Problem
+from cytonym.types import Blocks, Bound, FeatureSpace, Matrix
+
+log = logging.getLogger("cytonym")
+
+PENALTIES = (0.1, 1.0, 10.0, 100.0, 1000.0)
+"""Among which mu is chosen, by how well open peaks that were held out are told."""
+
+Read = Callable[[FeatureSpace], np.ndarray]
+"""The sequence embeddings ``(peaks, d)`` of the peaks of a data set."""
+
+
+class Trunk(nn.Module):
+    """Sequence embedding to h numbers: Linear - BatchNorm - GELU, twice (Eq. 2)."""
+
+    def __init__(self, width: int, hidden: int, dim: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(width, hidden),
+            nn.BatchNorm1d(hidden),
+            nn.GELU(),
+            nn.Linear(hidden, dim),
+            nn.BatchNorm1d(dim),
+            nn.GELU(),
+        )
+
+    def forward(self, embedded: Tensor) -> Tensor:
+        """``(peaks, dim)``."""
+        return self.layers(embedded)
+
+
+class SequenceCells:
+    """Place each cell by the DNA of its open peaks; the columns stay each data set's own.
+
+    Parameters
+    ----------
+    read
+        The sequence embeddings of the peaks of a data set.
+    dim, hidden
+        Width of a cell's embedding, and of the trunk's hidden layer.
+    cells
+        Reference cells that the trunk is learned from, at most.
+    epochs, patience, batch_size, lr, dropout
+        Of that training, which is over peaks; a twentieth of them say when to stop.
+    sampled
+        Peaks that stand for all closed ones when a cell is placed.
+    """
+
+    def __init__(
+        self,
+        read: Read,
+        *,
+        dim: int = 64,
+        hidden: int = 512,
+        cells: int = 4096,
+        epochs: int = 100,
+        patience: int = 8,
+        batch_size: int = 512,
+        lr: float = 1e-3,
+        dropout: float = 0.2,
+        sampled: int = 4096,
+        seed: int = 0,
+        progress: bool = False,
+    ) -> None:
+        self.read = read
+        self.dim, self.hidden, self.cells = dim, hidden, cells
+        self.epochs, self.patience, self.batch_size = epochs, patience, batch_size
+        self.lr, self.dropout, self.sampled = lr, dropout, sampled
+        self.seed, self.progress = seed, progress
+        self.learned: dict[str, np.ndarray] = {}
+
+    def fit(self, blocks: Blocks) -> Self:
+        """Learn the trunk, the penalty mu, and the scale of the cells' embeddings."""
+        embedded = self.read(blocks.space)
+        level, spread = embedded.mean(0), embedded.std(0)
+        self.learned = {"level": level, "spread": np.where(spread > 1e-8, spread, 1.0)}
+        opened = _some(blocks, self.cells, self.seed)
+        seen = np.asarray((opened > 0).sum(0)).ravel() > 0
+        held = np.zeros(len(seen), dtype=bool)
+        rng = np.random.default_rng(self.seed)
+        held[rng.choice(np.flatnonzero(seen), max(int(seen.sum()) // 20, 1), replace=False)] = True
+        x = torch.from_numpy(self._scaled(embedded))
+        trunk, auroc = self._train(x, opened, np.flatnonzero(seen & ~held), np.flatnonzero(held))
+        log.info("Open peaks of held-out DNA are told with AUROC %.3f", auroc)
+        self.learned |= {f"trunk.{k}": v.numpy() for k, v in trunk.state_dict().items()}
+        self.learned["auroc"] = np.array(auroc)
+        self._choose(trunk, x, opened, held)
+        made = np.concatenate([self._placed(trunk, x)(block) for block in blocks])
+        self.learned["center"], deep = made.mean(0), made.std(0)
+        self.learned["scale"] = np.where(deep > 1e-8, deep, 1.0)
+        return self
+
+    def bind(self, space: FeatureSpace) -> Bound:
+        """Counts over any peaks in, ``(cells, dim)`` float32 out: unit length, then scaled."""
+        embedded = self.read(space)
+        width = self.learned["level"].shape[0]
+        trunk = Trunk(width, *(len(self.learned[f"trunk.layers.{i}.bias"]) for i in (0, 3)))
+        trunk.load_state_dict(
+            {
+                name.removeprefix("trunk."): torch.from_numpy(np.asarray(array))
+                for name, array in self.learned.items()
+                if name.startswith("trunk.")
+            }
+        )
+        place = self._placed(trunk.eval(), torch.from_numpy(self._scaled(embedded)))
+        names = np.array([f"dna_{i + 1}" for i in range(trunk.layers[3].out_features)])  # type: ignore[arg-type]
+        out = FeatureSpace(space.modality, names, np.ones(len(names), dtype=bool))
+        center, scale = self.learned["center"], self.learned["scale"]
+
+        def apply(block: Matrix) -> Matrix:
+            return ((place(block) - center) / scale).astype(np.float32)
+
+        return Bound(out, apply)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Trunk, penalty and scales."""
+        return self.learned
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> Self:
+        """Take them back."""
+        self.learned = dict(state)
+        return self
+
+    def _scaled(self, embedded: np.ndarray) -> np.ndarray:
+        return ((embedded - self.learned["level"]) / self.learned["spread"]).astype(np.float32)
+
+    def _train(
+        self, x: Tensor, opened: csr_matrix, learn: np.ndarray, held: np.ndarray
+    ) -> tuple[Trunk, float]:
+        """Trunk and columns together (Eqs. 1 to 5); the best on held-out peaks is kept."""
+        by_peak = csc_matrix(opened > 0, dtype=np.float32)
+        rate = np.asarray(by_peak.mean(1)).ravel().clip(1e-6, 1 - 1e-6)
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            trunk = Trunk(x.shape[1], self.hidden, self.dim)
+            cells = nn.Linear(self.dim, opened.shape[0])  # type: ignore[index]
+            nn.init.normal_(cells.weight, std=0.01)
+            with torch.no_grad():
+                cells.bias.copy_(torch.from_numpy(np.log(rate / (1 - rate))))
+            both = [*trunk.parameters(), *cells.parameters()]
+            optimiser = torch.optim.Adam(both, lr=self.lr, betas=(0.95, 0.9995))
+            order = np.random.default_rng(self.seed)
+            truth = torch.from_numpy(by_peak[:, held].toarray().T)
+            best, kept, waited = -np.inf, {}, 0
+            bar = tqdm(total=self.epochs, desc="reading DNA", disable=not self.progress)
+            with bar:
+                for _ in range(self.epochs):
+                    trunk.train()
+                    for rows in _batches(order.permutation(learn), self.batch_size):
+                        h = F.dropout(trunk(x[rows]), self.dropout)
+                        y = torch.from_numpy(by_peak[:, rows].toarray().T)
+                        loss = F.binary_cross_entropy_with_logits(cells(h), y)
+                        optimiser.zero_grad()
+                        loss.backward()
+                        optimiser.step()
+                    trunk.eval()
+                    with torch.no_grad():
+                        score = auroc(cells(trunk(x[held])), truth)
+                    bar.update()
+                    bar.set_postfix(auroc=f"{score:.3f}")
+                    waited += 1
+                    if score > best:
+                        best, waited = score, 0
+                        kept = {k: v.clone() for k, v in trunk.state_dict().items()}
+                    if waited >= self.patience:
+                        break
+        trunk.load_state_dict(kept)
+        return trunk.eval(), best
+
+    def _choose(self, trunk: Trunk, x: Tensor, opened: csr_matrix, held: np.ndarray) -> None:
+        """The penalty with which held-out peaks of reference cells are told best."""
+        with torch.no_grad():
+            h = trunk(x)
+        rows = np.random.default_rng(self.seed).permutation(opened.shape[0])[:256]  # type: ignore[index]
+        some = csr_matrix(opened[np.sort(rows)])
+        truth = torch.from_numpy((some[:, held] > 0).toarray().astype(np.float32))
+        level = {}
+        for penalty in PENALTIES:
+            solve = Solver(h[~held], penalty, sampled=self.sampled, seed=self.seed)
+            found = solve(csr_matrix(some[:, ~held]))
+            with torch.no_grad():
+                logits = found[:, :-1] @ h[held].T + found[:, -1:]
+                level[penalty] = F.binary_cross_entropy_with_logits(logits, truth).item()
+        self.learned["penalty"] = np.array(min(level, key=lambda one: level[one]))
+
+    def _placed(self, trunk: Trunk, x: Tensor) -> Callable[[Matrix], np.ndarray]:
+        with torch.no_grad():
+            h = torch.cat([trunk(part) for part in x.split(8192)])
+        solve = Solver(h, float(self.learned["penalty"]), sampled=self.sampled, seed=self.seed)
+
+        def place(block: Matrix) -> np.ndarray:
+            w = solve(csr_matrix(block))[:, :-1]
+            return F.normalize(w, dim=1).numpy()
+
+        return place
+
+
+class Solver:
+    """The embedding of each cell on a frozen trunk, by Newton's method.
+
+    Minimises ``sum_p softplus(z_p) - sum_open z_p + mu/2 |w|²`` with ``z = H w + b``. The first sum
+    is over a fixed sample of peaks, weighted, where there are more than ``sampled``; the second
+    is exact. Cells do not depend on one another.
+    """
+
+    def __init__(self, h: Tensor, penalty: float, *, sampled: int, seed: int) -> None:
+        self.h = torch.cat([h, h.new_ones(len(h), 1)], dim=1)
+        n = len(h)
+        draw = torch.Generator().manual_seed(seed)
+        some = torch.randperm(n, generator=draw)[:sampled] if n > sampled else torch.arange(n)
+        self.some, self.weight = self.h[some], n / len(some)
+        width = self.h.shape[1]
+        self.upper = torch.triu_indices(width, width)
+        self.outer = self.some[:, self.upper[0]] * self.some[:, self.upper[1]]
+        self.penalty = torch.full((width,), penalty)
+        self.penalty[-1] = 1e-3  # the depth of a cell is hardly shrunk
+
+    @torch.no_grad()
+    def __call__(self, block: csr_matrix, *, steps: int = 12) -> Tensor:
+        """``(cells, dim + 1)`` float32; the last column is b."""
+        return torch.cat([self._solve(part, steps) for part in _parts(block, 512)])
+
+    def _solve(self, block: csr_matrix, steps: int) -> Tensor:
+        binary = csr_matrix((np.ones_like(block.data), block.indices, block.indptr), block.shape)
+        binary.data = (block.data > 0).astype(np.float32)
+        pull = torch.from_numpy(np.asarray(binary @ self.h.numpy(), dtype=np.float32))
+        rate = pull[:, -1].clamp_min(0.5) / len(self.h)
+        w = torch.zeros_like(pull)
+        w[:, -1] = torch.logit(rate.clamp_max(0.99))
+        value = self._value(w, pull)
+        for _ in range(steps):
+            p = (w @ self.some.T).sigmoid()
+            slope = self.weight * p @ self.some - pull + self.penalty * w
+            flat = self.weight * (p * (1 - p)) @ self.outer
+            curve = w.new_zeros(len(w), w.shape[1], w.shape[1])
+            curve[:, self.upper[0], self.upper[1]] = flat
+            curve[:, self.upper[1], self.upper[0]] = flat
+            curve += torch.diag(self.penalty)
+            step = torch.cholesky_solve(slope[..., None], torch.linalg.cholesky(curve))[..., 0]
+            share = torch.ones(len(w), 1)
+            for _ in range(8):  # a step that does not help is halved
+                tried = self._value(w - share * step, pull)
+                worse = tried > value + 1e-6 * value.abs()
+                if not worse.any():
+                    break
+                share[worse] /= 2
+            w, value = w - share * step, tried
+            if (share * step).abs().max() < 1e-4:
+                break
+        return w
+
+    def _value(self, w: Tensor, pull: Tensor) -> Tensor:
+        closed = self.weight * F.softplus(w @ self.some.T).sum(1)
+        return closed - (w * pull).sum(1) + (self.penalty * w.square()).sum(1) / 2
+
+
+def auroc(scores: Tensor, truth: Tensor) -> float:
+    """Area under the curve of all entries together; ties count half by their order."""
+    flat, is_open = scores.flatten(), truth.flatten() > 0
+    n = int(is_open.sum())
+    if not 0 < n < len(flat):
+        raise DataError(
+            Problem("the held-out peaks are all open or all closed", "give more cells or peaks"),
+            subject="the reference",
+        )
+    ranks = torch.empty_like(flat, dtype=torch.float64)
+    ranks[flat.argsort()] = torch.arange(1, len(flat) + 1, dtype=torch.float64)
+    return float((ranks[is_open].sum() - n * (n + 1) / 2) / (n * (len(flat) - n)))
+
+
+def _some(blocks: Blocks, most: int, seed: int) -> csr_matrix:
+    """Up to ``most`` cells of all blocks, drawn once."""
+    from scipy.sparse import vstack
+
+    chosen = np.zeros(len(blocks), dtype=bool)
+    chosen[np.random.default_rng(seed).permutation(len(blocks))[:most]] = True
+    parts, start = [], 0
+    for block in blocks:
+        rows = csr_matrix(block)
+        stop = start + rows.shape[0]  # type: ignore[index]
+        parts.append(rows[chosen[start:stop]])
+        start = stop
+    return csr_matrix(vstack(parts, "csr"))
+
+
+def _batches(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    """Even parts of about ``size``."""
+    return np.array_split(rows, max(round(len(rows) / size), 1))
+
+
+def _parts(block: csr_matrix, size: int) -> list[csr_matrix]:
+    n = block.shape[0]  # type: ignore[index]
+    return [csr_matrix(block[start : start + size]) for start in range(0, n, size)]
