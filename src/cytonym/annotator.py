@@ -75,6 +75,7 @@ class Annotator:
         genes: str | None = None,
         layer: str | None = None,
         modalities: Mapping[str, str] | None = None,
+        genome: str | Path | None = None,
         generate_missing: Annotator | str | Path | None = None,
         batch_size: int = 512,
         progress: bool = True,
@@ -88,6 +89,8 @@ class Annotator:
         genes, layer, modalities
             The column with gene identifiers, where the values lie, and what the parts of a
             MuData are called (``{"rna": "GEX"}``); found by evidence otherwise.
+        genome
+            The FASTA file of the genome on which the data's peaks lie, for a model that reads DNA.
         generate_missing
             A model (or its folder) that generates modalities: those that this model reads and
             the data lack are made by it first.
@@ -106,7 +109,7 @@ class Annotator:
                 f"This {self.method.name} model was fitted without labels, so it has no names to "
                 "give; fit it with labels= (--labels), or ask for embed, denoise or generate."
             )
-        how = Reading(genes, layer, modalities)
+        how = Reading(genes, layer, modalities, _path(genome))
         cells: Data | Cells = data
         if generate_missing is not None:
             maker = generate_missing
@@ -137,13 +140,14 @@ class Annotator:
         genes: str | None = None,
         layer: str | None = None,
         modalities: Mapping[str, str] | None = None,
+        genome: str | Path | None = None,
         batch_size: int = 512,
         progress: bool = True,
     ) -> Embedding:
         """Where the cells of ``data`` lie: the joint embedding, and that of each modality where
         the method has one. The arguments are those of :meth:`annotate`.
         """
-        opened = self.opened(data, Reading(genes, layer, modalities))
+        opened = self.opened(data, Reading(genes, layer, modalities, _path(genome)))
         said = self._walk(opened.feed, self._placed, batch_size, progress, "embedding")
         joint = said.pop("embedding")
         views = {name: view for name, view in said.items() if not np.isnan(view).all()}
@@ -399,6 +403,10 @@ def _lacking(feed: Feed) -> Iterator[str]:
         )
     for modality, n in feed.n_without.items():
         yield f"{n:,} cells hold no value of {modality}: they were read as cells without it"
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given).expanduser()
 
 
 def _hash(net: nn.Module) -> str:

@@ -19,7 +19,7 @@ from cytonym.data.source import Cells
 from cytonym.errors import DataError, Problem
 from cytonym.methods import Method
 from cytonym.prep import inputs
-from cytonym.types import CellSource, FeatureSpace, Transform
+from cytonym.types import CellSource, Checks, FeatureSpace, Transform
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -62,7 +62,8 @@ def open_for(
     """
     cells = data if isinstance(data, Cells) else open_read(data, how)
     check_values(method, cells, cells.name)
-    source, coverage = align(cells, spaces, genes=how.genes)
+    check_transforms(method, options, cells.spaces, cells.name)
+    source, coverage = align(cells, spaces, genes=how.genes, own=method.own(options))
     way = inputs(transforms, method.targets(options), source.spaces)
     bound = {name: one for name, one in way.bound.items() if name in coverage}
     problems = [_unread(one.space) for one in bound.values()]
@@ -146,6 +147,22 @@ def check_together(method: Method, source: CellSource, subject: str) -> None:
         if paired < LEAST_PAIRED:
             what = f"{paired:,} cells have all of {have}, and {LEAST_PAIRED} are the least"
             raise DataError(Problem(what, "give cells measured in both"), subject=subject)
+
+
+def check_transforms(
+    method: Method, options: Any, spaces: Mapping[str, FeatureSpace], subject: str
+) -> None:
+    """Whether the method's transforms can read these columns; told before any work."""
+    problems = []
+    for modality, chain in method.features(options).items():
+        for transform in chain:
+            if modality in spaces and isinstance(transform, Checks):
+                try:
+                    transform.check(spaces[modality])
+                except DataError as error:
+                    problems += error.problems
+    if problems:
+        raise DataError(problems, subject=subject)
 
 
 def _unread(space: FeatureSpace, *, least: float = 0.2) -> Problem | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, Self
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
@@ -31,12 +32,15 @@ class FeatureSpace:
         *missing*, which is not zero.
     columns
         Other facts by column, each ``(features,)``: ``gene_ids``, ``feature_name``, ``chr``, ...
+    genome
+        The FASTA file in which the DNA of the features is read, where one was given.
     """
 
     modality: str
     names: np.ndarray
     measured: np.ndarray
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    genome: Path | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -44,7 +48,8 @@ class FeatureSpace:
     def take(self, index: np.ndarray) -> FeatureSpace:
         """The same space, only the columns of ``index`` (int), in that order."""
         columns = {name: values[index] for name, values in self.columns.items()}
-        return FeatureSpace(self.modality, self.names[index], self.measured[index], columns)
+        names, measured = self.names[index], self.measured[index]
+        return FeatureSpace(self.modality, names, measured, columns, self.genome)
 
 
 class CellSource(Protocol):
@@ -78,6 +83,22 @@ class CellSource(Protocol):
     def present(self, modality: str) -> np.ndarray:
         """``(cells,)`` bool: whether the modality was measured in the cell."""
         ...
+
+
+@runtime_checkable
+class Checks(Protocol):
+    """A transform that can say, before any work, that it will not be able to read a data set."""
+
+    def check(self, space: FeatureSpace) -> None:
+        """A DataError, where it cannot."""
+        ...
+
+
+@runtime_checkable
+class Slow(Protocol):
+    """A transform that takes so long to fit that it shows how far it is."""
+
+    progress: bool
 
 
 class Blocks(Protocol):

@@ -55,6 +55,14 @@ TINY: Mapping[str, Mapping[str, Any]] = {
         "batch_size": 48,
         "lr": 5e-3,
     },
+    "seqalign": {
+        "embedder": "lsi",  # the others need a genome: tests/methods/test_seqalign.py
+        "components": 8,
+        "neighbours": 8,
+        "hidden": 16,
+        "epochs": 60,
+        "lr": 1e-2,
+    },
     "sctrans": {
         "genes": 100,  # no multiple of sub_vector: the last token is filled up
         "smooth_alpha": 0.0,
@@ -82,6 +90,8 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "first": "epi",
     },
     "scmoanno:cells": {"attend": "cells", "bank": 64},
+    "seqalign:sgc": {"mode": "sgc", "batch_size": 48, "epochs": 20},
+    "seqalign:cluster": {"mode": "cluster", "teleport": 0.1},
 }
 """Other ways of a method that keep the same promises, as ``method:name``."""
 

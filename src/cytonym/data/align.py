@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
-from cytonym.data.coverage import Coverage
+from cytonym.data.coverage import DNA, Coverage
 from cytonym.data.ids import id_type, is_known, species, without_version
 from cytonym.data.peaks import match_peaks, unlike
 from cytonym.data.rates import METHYLATION
@@ -35,6 +35,7 @@ class Aligned:
     spaces: Mapping[str, FeatureSpace]
     values: Mapping[str, str]
     selection: Mapping[str, csr_matrix] = field(repr=False)
+    own: frozenset[str] = frozenset()
 
     @property
     def cells(self) -> np.ndarray:
@@ -43,12 +44,14 @@ class Aligned:
 
     def present(self, modality: str) -> np.ndarray:
         """``(cells,)`` bool; all False where the data set lacks the modality."""
-        if modality not in self.selection:
+        if modality not in self.selection and modality not in self.own:
             return np.zeros(len(self.source.cells), bool)
         return self.source.present(modality)
 
     def read(self, modality: str, rows: np.ndarray) -> csr_matrix:
         """``(rows, reference features)`` float32, not logged; nothing is stored if not measured."""
+        if modality in self.own:
+            return self.source.read(modality, rows)
         if modality not in self.selection:
             return csr_matrix((len(rows), len(self.spaces[modality])), dtype=np.float32)
         if self.values[modality] == "rates":
@@ -63,6 +66,7 @@ def align(
     spaces: Mapping[str, FeatureSpace],
     *,
     genes: str | None = None,
+    own: Collection[str] = (),
     min_shared: int = 50,
     min_share: float = 0.2,
 ) -> tuple[Aligned, dict[str, Coverage]]:
@@ -76,6 +80,8 @@ def align(
         By modality, the reference's features; its names are unique.
     genes
         The identifier column of the data set to match by; default: the one that matches most.
+    own
+        Modalities that are not matched: their columns stay those of the data set.
     min_shared, min_share
         The least number of shared features, and the least share of the reference's. The number
         is not asked of a reference with fewer than 200 features.
@@ -94,14 +100,15 @@ def align(
     found = {
         m: match(source.spaces[m], s, genes=genes if m == "rna" else None)
         for m, s in spaces.items()
-        if m in source.spaces
+        if m in source.spaces and m not in own
     }
+    kept = frozenset(m for m in spaces if m in source.spaces and m in own)
     problems = [
         problem
         for m, (_, coverage) in found.items()
         if (problem := misfit(source.spaces[m], spaces[m], coverage, min_shared, min_share))
     ]
-    if not found:
+    if not found and not kept:
         what = f"it has {', '.join(source.spaces)}, the reference has {', '.join(spaces)}"
         problems.append(Problem(what, "give data with a modality of the reference"))
     if problems:
@@ -113,9 +120,15 @@ def align(
         values[modality] = source.values.get(modality, usual)
         if modality in found:
             measured = np.diff(found[modality][0].tocsc().indptr) > 0
-        aligned[modality] = FeatureSpace(modality, space.names, measured, space.columns)
+        aligned[modality] = replace(space, measured=measured)
+        if modality in kept:
+            aligned[modality] = source.spaces[modality]
     selection = {modality: matrix for modality, (matrix, _) in found.items()}
-    return Aligned(source, aligned, values, selection), {m: c for m, (_, c) in found.items()}
+    coverage = {m: c for m, (_, c) in found.items()}
+    for modality in kept:
+        n = len(source.spaces[modality])
+        coverage[modality] = Coverage(modality, n, n, n, DNA, np.empty(0, dtype=str))
+    return Aligned(source, aligned, values, selection, kept), coverage
 
 
 def match(
@@ -245,7 +258,7 @@ def space_of(source: CellSource, *, genes: str | None = None) -> dict[str, Featu
         names = columns[best]
         if best != "names":
             facts = {"var_names": space.names, **space.columns}
-            space = FeatureSpace(modality, names, space.measured, facts)
+            space = FeatureSpace(modality, names, space.measured, facts, space.genome)
         first = ~pd.Index(names).duplicated() & (names != "")
         spaces[modality] = space.take(np.flatnonzero(first))
     return spaces

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+DNA = "their DNA"
+"""``matched_by`` of features that need not be matched."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Coverage:
@@ -32,6 +35,8 @@ class Coverage:
         return self.shared / max(1, self.reference)
 
     def __str__(self) -> str:
+        if self.matched_by == DNA:
+            return f"{self.modality}: {self.query:,} features of the data's own, by {DNA}"
         return (
             f"{self.modality}: {self.shared:,} of the reference's {self.reference:,} features "
             f"({self.share:.0%}), by {self.matched_by}"

@@ -193,7 +193,13 @@ class Feed:
         return max(-(-len(self._taught(stage)) // stage.batch_size), 1)
 
     def epoch(
-        self, stage: Stage, *, seed: tuple[int, ...], rank: int, world: int
+        self,
+        stage: Stage,
+        *,
+        seed: tuple[int, ...],
+        rank: int,
+        world: int,
+        steps: int | None = None,
     ) -> Iterator[Batch]:
         """Shuffled batches of one size; ``rank`` takes every ``world``-th cell of each.
 
@@ -202,7 +208,7 @@ class Feed:
         """
         self.keep()
         rng = np.random.default_rng(seed)
-        steps = self.steps(stage)
+        steps = steps or self.steps(stage)
         taught = self._taught(stage)
         labelled = self.y[taught] >= 0
         streams = [
@@ -220,6 +226,7 @@ class Feed:
             return np.empty((steps, 0), dtype=np.int64)
         size = -(-len(rows) // steps)
         size = -(-size // world) * world
+        size = max(size, min(len(rows), world))
         order = rng.permutation(rows) if self._place is not None else shuffled(rows, rng)
         return np.resize(order, (steps, size))
 

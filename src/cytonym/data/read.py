@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class Reading:
     genes: str | None = None
     layer: str | None = None
     modalities: Mapping[str, str] | None = None
+    genome: Path | None = None
 
 
 def readings(contents: Mapping[str, Contents], how: Reading) -> dict[str, Reading]:
@@ -60,6 +61,7 @@ def open_cells(
     layer: str | None = None,
     genes: str | None = None,
     modalities: Mapping[str, str] | None = None,
+    genome: str | Path | None = None,
 ) -> Cells:
     """Open a data set for reading; files are streamed.
 
@@ -79,13 +81,16 @@ def open_cells(
         The column of ``var`` that holds the gene names to use; default: the index.
     modalities
         What the parts of a MuData are called: ``{"rna": "GEX", "atac": "peaks"}``.
+    genome
+        The FASTA file of the genome on which peaks lie, for methods that read DNA.
 
     Raises
     ------
     DataError
         With all problems: no such file, damaged, no cells, no genes, no usable numbers.
     """
-    return open_read(data, Reading(genes, layer, modalities))
+    found = None if genome is None else Path(genome).expanduser()
+    return open_read(data, Reading(genes, layer, modalities, found))
 
 
 def read_obsm(path: str | Path, name: str) -> np.ndarray:
@@ -120,8 +125,13 @@ def open_read(data: Any, how: Reading) -> Cells:
     """As :func:`open_cells`."""
     several = open_modalities(data, open_contents, modalities=how.modalities)
     if several is None:
-        return _opened(open_contents(data), how.layer, how.genes)
-    return open_joined(several, how)
+        cells = _opened(open_contents(data), how.layer, how.genes)
+    else:
+        cells = open_joined(several, how)
+    if how.genome is None or "atac" not in cells.spaces:
+        return cells
+    peaks = replace(cells.spaces["atac"], genome=how.genome)
+    return replace(cells, spaces={**cells.spaces, "atac": peaks})
 
 
 def open_joined(several: Opened, how: Reading) -> Cells:

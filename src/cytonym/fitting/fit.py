@@ -25,9 +25,9 @@ from cytonym.evaluate.splits import holdout
 from cytonym.explaining import mean_salience
 from cytonym.fitting.choose import choose
 from cytonym.fitting.compare import compare, verdict
-from cytonym.fitting.run import Fitted, Task, run
+from cytonym.fitting.run import Fitted, Query, Task, run
 from cytonym.methods import Method, get, registry
-from cytonym.opening import Data, check_together, check_values, unread
+from cytonym.opening import Data, check_together, check_transforms, check_values, unread
 from cytonym.options import Settings, parse
 from cytonym.report import FitReport
 from cytonym.types import FeatureSpace
@@ -43,6 +43,7 @@ def fit(
     seed: int = 0,
     options: Settings = None,
     query: Data | None = None,
+    genome: str | Path | None = None,
     genes: str | None = None,
     layer: str | None = None,
     modalities: Mapping[str, str] | None = None,
@@ -74,7 +75,11 @@ def fit(
     options
         Of the method: a dict, or words ``"key=value"``; ``preset`` picks a named set.
     query
-        The data that will be annotated: features that they lack are not learned.
+        The data that will be annotated: features that they lack are not learned. A method that
+        adapts to them (``seqalign``) learns from their cells too, never from labels there.
+    genome
+        The FASTA file of the genome on which peaks lie, plain or bgzip, for a method that reads
+        DNA (``seqalign``).
     genes, layer, modalities
         The column with gene identifiers, where the values lie, and what the parts of a MuData
         are called (``{"rna": "GEX"}``); found by evidence otherwise.
@@ -108,10 +113,12 @@ def fit(
         raise OptionError(f"validation is a share, from 0 to below 1; it is {validation}.")
     if method != "auto":
         check_labelled(get(method), labels)  # told before a large file is opened
-    cells = open_cells(reference, layer=layer, genes=genes, modalities=modalities)
-    recipe, notes = pick_method(method, cells.spaces, labelled=labels is not None)
+    cells = open_cells(reference, layer=layer, genes=genes, modalities=modalities, genome=genome)
+    recipe, notes = pick_method(
+        method, cells.spaces, labelled=labels is not None, dna=genome is not None
+    )
     parsed = parse(recipe.Options, options, presets=recipe.presets)
-    task, found = _task(recipe, cells, labels, query, genes, modalities, seed)
+    task, found = _task(recipe, parsed, cells, labels, query, genome, genes, modalities, seed)
     notes += found
     folder = Path(state) if state is not None else None
     with torch.random.fork_rng():
@@ -220,12 +227,13 @@ def check_labelled(method: Method, labels: str | None) -> None:
 
 
 def pick_method(
-    name: str, modalities: Collection[str], *, labelled: bool
+    name: str, modalities: Collection[str], *, labelled: bool, dna: bool = False
 ) -> tuple[Method, list[str]]:
     """The method called ``name``; ``auto`` decides by the modalities, and says so."""
     if name != "auto":
         return get(name), []
     picked = "sctrans" if {*modalities} == {"rna"} else "scmoanno"
+    picked = "seqalign" if {*modalities} == {"atac"} and dna else picked
     picked = picked if labelled else "dcca"
     note = f"method auto: the reference has {' and '.join(modalities)}, so {picked}"
     note = note if labelled else "method auto: there are no labels, so dcca"
@@ -235,9 +243,11 @@ def pick_method(
 
 def _task(
     method: Method,
+    options: Any,
     cells: Cells,
     labels: str | None,
     query: Data | None,
+    genome: str | Path | None,
     genes: str | None,
     modalities: Mapping[str, str] | None,
     seed: int,
@@ -254,8 +264,15 @@ def _task(
     pairs = pairing(cells) if len(wanted) > 1 else None
     notes += [pairs.note] if pairs and pairs.note else []
     notes += cells.read_as(spaces)
+    asked, own = None, method.own(options)
+    check_transforms(method, options, spaces, cells.name)
     if query is not None:
-        spaces = _shared(spaces, query, notes, genes, modalities)
+        known = modality_names(query)
+        named = {ours: theirs for ours, theirs in (modalities or {}).items() if theirs in known}
+        asked = open_cells(query, modalities=named or None, genome=genome)
+        check_values(method, asked, asked.name)
+        check_transforms(method, options, asked.spaces, asked.name)
+        spaces = _shared(spaces, asked, notes, genes, own)
     source, coverage = align(cells, spaces, genes=genes)
     if METHYLATION in spaces:
         check_observed(source, METHYLATION)
@@ -279,24 +296,25 @@ def _task(
     if len(names) < 2 and labels is not None:
         what = f"only {len(names)} types have cells with {' or '.join(spaces)}"
         raise DataError(Problem(what, "give a reference with at least two"), subject=cells.name)
-    return Task(source, spaces, codes, names, seed), notes
+    if asked is None or not method.needs.query:
+        return Task(source, spaces, codes, names, seed), notes
+    there, _ = align(asked, spaces, genes=None if genes not in _columns(asked) else genes, own=own)
+    notes.append(f"{len(asked):,} cells of the query were learned from, without labels")
+    return Task(source, spaces, codes, names, seed, Query(there, there.spaces)), notes
 
 
 def _shared(
     spaces: Mapping[str, FeatureSpace],
-    query: Data,
+    cells: Cells,
     notes: list[str],
     genes: str | None,
-    modalities: Mapping[str, str] | None,
+    own: Collection[str],
 ) -> dict[str, FeatureSpace]:
     """Only the features that the query has too; too few is a DataError."""
-    known = modality_names(query)
-    named = {ours: theirs for ours, theirs in (modalities or {}).items() if theirs in known}
-    cells = open_cells(query, modalities=named or None)
-    if genes is not None and all(genes not in space.columns for space in cells.spaces.values()):
+    if genes not in _columns(cells):
         genes = None  # a column of the reference alone
     out = dict(spaces)
-    for name in spaces.keys() & cells.spaces.keys():
+    for name in (spaces.keys() & cells.spaces.keys()) - {*own}:
         selection, coverage = match(cells.spaces[name], spaces[name], genes=genes)
         problem = misfit(cells.spaces[name], spaces[name], coverage)
         if problem is not None:
@@ -304,3 +322,8 @@ def _shared(
         out[name] = spaces[name].take(np.unique(selection.tocoo().col))
         notes.append(f"Learned only features that the query has too ({coverage})")
     return out
+
+
+def _columns(cells: Cells) -> set[str]:
+    """What the columns of facts about features are called."""
+    return {name for space in cells.spaces.values() for name in space.columns}

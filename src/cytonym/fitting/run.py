@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from cytonym.data.domains import Domains
 from cytonym.data.loader import Feed, SourceBlocks
 from cytonym.evaluate.metrics import scores
 from cytonym.methods import Method
@@ -22,7 +23,7 @@ from cytonym.options import Options
 from cytonym.prep import fit_chain, inputs
 from cytonym.train.loop import History, train
 from cytonym.train.watch import Watch
-from cytonym.types import CellSource, Clock, FeatureSpace, Stage, Transform
+from cytonym.types import CellSource, Clock, FeatureSpace, Slow, Stage, Transform
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +35,15 @@ class Task:
     y: np.ndarray
     names: np.ndarray
     seed: int
+    query: Query | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """Cells without labels that a method learns from beside the reference, in their own columns."""
+
+    source: CellSource
+    spaces: Mapping[str, FeatureSpace]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +76,9 @@ def run(
     wanted = method.features(options)
     transforms = {name: wanted[name] for name in wanted if name in task.spaces}
     for modality, chain in transforms.items():
+        for transform in chain:
+            if isinstance(transform, Slow):
+                transform.progress = progress
         there = rows[task.source.present(modality)[rows]]
         fit_chain(chain, SourceBlocks(task.source, modality, there))
     feed = Feed(task.source, inputs(transforms, method.targets(options), task.spaces), task.y, rows)
@@ -81,11 +94,12 @@ def run(
         watched.keep()
     numbers = min(stages[-1].batch_size, len(rows)) * sum(widths.values())
     total = sum(stage.epochs for stage in stages)
+    taught = feed if task.query is None else with_query(method, options, transforms, feed, task)
     with threads_for(numbers), Watch(title, total, show=progress) as watch:
         history = train(
             net,
             stages,
-            feed,
+            taught,
             seed=task.seed,
             monitor=None if watched is None else partial(held_score, method, feed=watched),
             state=None if folder is None else folder / f"{title}.safetensors",
@@ -96,12 +110,24 @@ def run(
     return Fitted(net, transforms, feed, history)
 
 
+def with_query(
+    method: Method, options: Any, transforms: Mapping[str, Any], feed: Feed, task: Task
+) -> Domains:
+    """The reference's cells, and those of the query, through the same transforms."""
+    assert task.query is not None
+    source = task.query.source
+    way = inputs(transforms, method.targets(options), task.query.spaces)
+    n = len(source.cells)
+    return Domains(feed, Feed(source, way, np.full(n, -1), np.arange(n), domain=1))
+
+
 def _fingerprint(method: Method, options: Options, task: Task, rows: np.ndarray) -> str:
     """What a training state must agree on: method, options, seed, cells, labels, values."""
     digest = hashlib.sha256()
     recipe = f"{version('cytonym')} {method.name} {options.model_dump_json()} {task.seed}"
     digest.update(recipe.encode())
-    for array in (rows, task.y, *(space.names for space in task.spaces.values())):
+    spaces = [*task.spaces.values(), *(task.query.spaces.values() if task.query else ())]
+    for array in (rows, task.y, *(space.names for space in spaces)):
         digest.update(np.ascontiguousarray(array).tobytes())
     spread = rows[:: max(len(rows) // 256, 1)]
     for modality in task.spaces:
@@ -123,7 +149,7 @@ def predict(method: Method, net: nn.Module, feed: Feed) -> np.ndarray:
 
 def held_score(method: Method, net: nn.Module, stage: Stage, *, feed: Feed) -> dict[str, float]:
     """Scores of the network on held-out cells, for the loop; ``score`` is what it goes by."""
-    if stage.unlabelled:
+    if not method.needs.labels and stage.unlabelled:
         return held_loss(net, stage, feed)
     feed = feed.of(feed.rows[feed.y[feed.rows] >= 0])
     if not len(feed.rows):

@@ -19,21 +19,21 @@ Opts = TypeVar("Opts", bound=Options)
 class Needs:
     """What a method asks of the data.
 
-    ``modalities`` says, for each one read, whether query columns are matched with the
-    reference's (``"shared"``) or stay the query's own (``"own"``). ``counts`` is True where
+    ``modalities`` are those read; query columns are matched with the reference's
+    (``"shared"``) unless :meth:`Method.own` says otherwise. ``counts`` is True where
     logged values, undone, will not do. ``labels`` is False where a fit needs none: the method is
     then fitted once, and the cells held out say when to stop. With ``optional`` a data set, or a
     cell, may lack modalities, as long as it has one; but a reference has exactly one of each
-    group of ``together``, in the same cells.
+    group of ``together``, in the same cells. With ``query`` the cells of a query that is given to
+    the fit are learned from too, without labels.
     """
 
-    modalities: Mapping[str, Literal["shared", "own"]] = field(
-        default_factory=lambda: {"rna": "shared"}
-    )
+    modalities: Mapping[str, Literal["shared"]] = field(default_factory=lambda: {"rna": "shared"})
     counts: bool = False
     labels: bool = True
     optional: bool = False
     together: tuple[tuple[str, ...], ...] = ()
+    query: bool = False
 
 
 class Method(ABC, Generic[Opts]):
@@ -57,6 +57,10 @@ class Method(ABC, Generic[Opts]):
     @abstractmethod
     def features(self, options: Opts) -> Mapping[str, tuple[Transform, ...]]:
         """Fresh transforms for each modality, in order."""
+
+    def own(self, options: Opts) -> frozenset[str]:
+        """Modalities whose columns stay each data set's own: the transforms bind to any."""
+        return frozenset()
 
     def targets(self, options: Opts) -> Mapping[str, int]:
         """After how many transforms a modality has the features whose raw values are in

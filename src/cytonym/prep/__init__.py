@@ -9,6 +9,7 @@ from cytonym.prep.peaks import Open, TfIdf
 from cytonym.prep.rates import Centre, Sites
 from cytonym.prep.scale import Scale, Weight
 from cytonym.prep.smooth import Smooth
+from cytonym.prep.trunk import SequenceCells
 
 __all__ = [
     "Centre",
@@ -19,6 +20,7 @@ __all__ = [
     "Open",
     "Panel",
     "Scale",
+    "SequenceCells",
     "Sites",
     "Smooth",
     "TfIdf",

@@ -24,13 +24,18 @@ class Components:
     ----------
     k
         How many components; lowered to what the reference can give.
+    first
+        How many of the first components are left out: of weighted peaks the first one follows
+        the depth.
     depth_limit
         Drop components whose correlation with the logarithm of a cell's number of stored values
         is above this, in absolute value; None keeps all. Sparse blocks only.
     """
 
-    def __init__(self, k: int, *, depth_limit: float | None = None, seed: int = 0) -> None:
-        self.k = k
+    def __init__(
+        self, k: int, *, first: int = 0, depth_limit: float | None = None, seed: int = 0
+    ) -> None:
+        self.k, self.first = k, first
         self.depth_limit = depth_limit
         self.seed = seed
         self.axes = np.empty((0, 0), dtype=np.float32)
@@ -38,7 +43,7 @@ class Components:
     def fit(self, blocks: Blocks) -> Self:
         """Learn the axes ``(features, components)``."""
         k = max(min(self.k, len(blocks) - 1, len(blocks.space)), 1)
-        self.axes = principal_axes(blocks, k, seed=self.seed)
+        self.axes = principal_axes(blocks, k, seed=self.seed)[:, min(self.first, k - 1) :]
         if self.depth_limit is not None:
             depth, found = [], []
             for block in blocks:

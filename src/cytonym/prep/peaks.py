@@ -78,10 +78,14 @@ class TfIdf:
     ``idf`` is the number of reference cells over those in which the peak is open (Stuart et al.
     2021, their first form). Where a data set lacks peaks of the reference, the frequency shrinks
     by the share of a reference cell's open peaks that the others hold.
+
+    With ``unit`` the weights are ``x / Σx · (1 + log idf)``, each cell scaled to length 1, as
+    scikit-learn has them.
     """
 
-    def __init__(self, scale: float = 1e4) -> None:
+    def __init__(self, scale: float = 1e4, *, unit: bool = False) -> None:
         self.scale = scale
+        self.unit = unit
         self.idf = np.empty(0, dtype=np.float32)
         self.profile = np.empty(0)
 
@@ -103,6 +107,10 @@ class TfIdf:
         def apply(block: Matrix) -> Matrix:
             totals = np.asarray(block.sum(axis=1), dtype=np.float64).ravel()
             weighted = csr_matrix(rows_times(block, scale * inverse(totals)), copy=True)
+            if self.unit:
+                weighted.data *= 1 + np.log(self.idf[weighted.indices])
+                length = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
+                return csr_matrix(rows_times(weighted, inverse(length)))
             weighted.data = np.log1p(weighted.data * self.idf[weighted.indices])
             return weighted
 

@@ -5,14 +5,16 @@ A *trunk* turns the embedding of a peak's sequence into h numbers; how open the 
 reference cells; it is then frozen. The w of any cell, over any peaks, is the one solution of a
 convex problem, so data sets need not share a peak, and a new cell needs no new training.
 
-Symbols: E embeddings of peaks, H what the trunk makes of them, w a cell's embedding, mu its penalty.
+Symbols: E embeddings of peaks, H what the trunk makes of them, w embedding of a cell, mu penalty
+of w.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Self
+from functools import cache
+from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -21,16 +23,29 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
+from cytonym.dna.cnn import Convolution
 from cytonym.errors import DataError, Problem
 from cytonym.types import Blocks, Bound, FeatureSpace, Matrix
 
 log = logging.getLogger("cytonym")
 
+BLOCK = 2048
+"""Peaks that go through the trunk at a time."""
+
 PENALTIES = (0.1, 1.0, 10.0, 100.0, 1000.0)
 """Among which mu is chosen, by how well open peaks that were held out are told."""
 
-Read = Callable[[FeatureSpace], np.ndarray]
-"""The sequence embeddings ``(peaks, d)`` of the peaks of a data set."""
+
+class Reader(Protocol):
+    """The sequence embeddings of the peaks of a data set."""
+
+    def __call__(self, space: FeatureSpace) -> np.ndarray:
+        """``(peaks, d)``."""
+        ...
+
+    def check(self, space: FeatureSpace) -> None:
+        """A DataError where they cannot be read."""
+        ...
 
 
 class Trunk(nn.Module):
@@ -65,13 +80,15 @@ class SequenceCells:
         Reference cells that the trunk is learned from, at most.
     epochs, patience, batch_size, lr, dropout
         Of that training, which is over peaks; a twentieth of them say when to stop.
+    channels
+        Of the first convolution, where the trunk reads letters.
     sampled
         Peaks that stand for all closed ones when a cell is placed.
     """
 
     def __init__(
         self,
-        read: Read,
+        read: Reader,
         *,
         dim: int = 64,
         hidden: int = 512,
@@ -82,23 +99,31 @@ class SequenceCells:
         lr: float = 1e-3,
         dropout: float = 0.2,
         sampled: int = 4096,
+        channels: int = 288,
         seed: int = 0,
         progress: bool = False,
     ) -> None:
-        self.read = read
+        self.read, self.channels = read, channels
         self.dim, self.hidden, self.cells = dim, hidden, cells
         self.epochs, self.patience, self.batch_size = epochs, patience, batch_size
         self.lr, self.dropout, self.sampled = lr, dropout, sampled
         self.seed, self.progress = seed, progress
         self.learned: dict[str, np.ndarray] = {}
 
+    def check(self, space: FeatureSpace) -> None:
+        """A DataError where the DNA of the peaks cannot be read."""
+        self.read.check(space)
+
     def fit(self, blocks: Blocks) -> Self:
         """Learn the trunk, the penalty mu, and the scale of the cells' embeddings."""
         embedded = self.read(blocks.space)
-        level, spread = embedded.mean(0), embedded.std(0)
-        self.learned = {"level": level, "spread": np.where(spread > 1e-8, spread, 1.0)}
+        if embedded.dtype == np.uint8:  # letters are read as they are
+            self.learned = {}
+        else:
+            level, spread = embedded.mean(0), embedded.std(0)
+            self.learned = {"level": level, "spread": np.where(spread > 1e-8, spread, 1.0)}
         opened = _some(blocks, self.cells, self.seed)
-        seen = np.asarray((opened > 0).sum(0)).ravel() > 0
+        seen = np.bincount(opened.indices[opened.data > 0], minlength=len(embedded)) > 0
         held = np.zeros(len(seen), dtype=bool)
         rng = np.random.default_rng(self.seed)
         held[rng.choice(np.flatnonzero(seen), max(int(seen.sum()) // 20, 1), replace=False)] = True
@@ -107,17 +132,36 @@ class SequenceCells:
         log.info("Open peaks of held-out DNA are told with AUROC %.3f", auroc)
         self.learned |= {f"trunk.{k}": v.numpy() for k, v in trunk.state_dict().items()}
         self.learned["auroc"] = np.array(auroc)
-        self._choose(trunk, x, opened, held)
-        made = np.concatenate([self._placed(trunk, x)(block) for block in blocks])
+        h = _through(trunk, x)
+        self._choose(h, opened, held)
+        place = self._placed(h)
+        made = np.concatenate([place(block) for block in blocks])
         self.learned["center"], deep = made.mean(0), made.std(0)
         self.learned["scale"] = np.where(deep > 1e-8, deep, 1.0)
         return self
 
     def bind(self, space: FeatureSpace) -> Bound:
-        """Counts over any peaks in, ``(cells, dim)`` float32 out: unit length, then scaled."""
-        embedded = self.read(space)
-        width = self.learned["level"].shape[0]
-        trunk = Trunk(width, *(len(self.learned[f"trunk.layers.{i}.bias"]) for i in (0, 3)))
+        """Counts over any peaks in, ``(cells, dim)`` float32 out: unit length, then scaled.
+
+        The DNA is read with the first block.
+        """
+        center, scale = self.learned["center"], self.learned["scale"]
+        names = np.array([f"dna_{i + 1}" for i in range(len(center))])
+        out = FeatureSpace(space.modality, names, np.ones(len(names), dtype=bool))
+        place = cache(lambda: self._bound(space))
+
+        def apply(block: Matrix) -> Matrix:
+            return ((place()(block) - center) / scale).astype(np.float32)
+
+        return Bound(out, apply)
+
+    def _bound(self, space: FeatureSpace) -> Callable[[Matrix], np.ndarray]:
+        """What places cells by the peaks of ``space``."""
+        return self._placed(self._trunk_of(self.read(space)))
+
+    def _trunk_of(self, embedded: np.ndarray) -> Tensor:
+        """H of these peaks, by the trunk that was learned."""
+        trunk = self._network(embedded)
         trunk.load_state_dict(
             {
                 name.removeprefix("trunk."): torch.from_numpy(np.asarray(array))
@@ -125,15 +169,7 @@ class SequenceCells:
                 if name.startswith("trunk.")
             }
         )
-        place = self._placed(trunk.eval(), torch.from_numpy(self._scaled(embedded)))
-        names = np.array([f"dna_{i + 1}" for i in range(trunk.layers[3].out_features)])  # type: ignore[arg-type]
-        out = FeatureSpace(space.modality, names, np.ones(len(names), dtype=bool))
-        center, scale = self.learned["center"], self.learned["scale"]
-
-        def apply(block: Matrix) -> Matrix:
-            return ((place(block) - center) / scale).astype(np.float32)
-
-        return Bound(out, apply)
+        return _through(trunk.eval(), torch.from_numpy(self._scaled(embedded)))
 
     def state(self) -> dict[str, np.ndarray]:
         """Trunk, penalty and scales."""
@@ -144,18 +180,26 @@ class SequenceCells:
         self.learned = dict(state)
         return self
 
+    def _network(self, embedded: np.ndarray) -> nn.Module:
+        """A fresh trunk for what is read."""
+        if embedded.dtype == np.uint8:
+            return Convolution(embedded.shape[1], self.dim, channels=self.channels)
+        return Trunk(embedded.shape[1], self.hidden, self.dim)
+
     def _scaled(self, embedded: np.ndarray) -> np.ndarray:
+        if embedded.dtype == np.uint8:
+            return embedded
         return ((embedded - self.learned["level"]) / self.learned["spread"]).astype(np.float32)
 
     def _train(
         self, x: Tensor, opened: csr_matrix, learn: np.ndarray, held: np.ndarray
-    ) -> tuple[Trunk, float]:
+    ) -> tuple[nn.Module, float]:
         """Trunk and columns together (Eqs. 1 to 5); the best on held-out peaks is kept."""
         by_peak = csc_matrix(opened > 0, dtype=np.float32)
         rate = np.asarray(by_peak.mean(1)).ravel().clip(1e-6, 1 - 1e-6)
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
-            trunk = Trunk(x.shape[1], self.hidden, self.dim)
+            trunk = self._network(x.numpy())
             cells = nn.Linear(self.dim, opened.shape[0])  # type: ignore[index]
             nn.init.normal_(cells.weight, std=0.01)
             with torch.no_grad():
@@ -178,7 +222,7 @@ class SequenceCells:
                         optimiser.step()
                     trunk.eval()
                     with torch.no_grad():
-                        score = auroc(cells(trunk(x[held])), truth)
+                        score = auroc(cells(_through(trunk, x[held])), truth)
                     bar.update()
                     bar.set_postfix(auroc=f"{score:.3f}")
                     waited += 1
@@ -190,10 +234,8 @@ class SequenceCells:
         trunk.load_state_dict(kept)
         return trunk.eval(), best
 
-    def _choose(self, trunk: Trunk, x: Tensor, opened: csr_matrix, held: np.ndarray) -> None:
+    def _choose(self, h: Tensor, opened: csr_matrix, held: np.ndarray) -> None:
         """The penalty with which held-out peaks of reference cells are told best."""
-        with torch.no_grad():
-            h = trunk(x)
         rows = np.random.default_rng(self.seed).permutation(opened.shape[0])[:256]  # type: ignore[index]
         some = csr_matrix(opened[np.sort(rows)])
         truth = torch.from_numpy((some[:, held] > 0).toarray().astype(np.float32))
@@ -206,9 +248,7 @@ class SequenceCells:
                 level[penalty] = F.binary_cross_entropy_with_logits(logits, truth).item()
         self.learned["penalty"] = np.array(min(level, key=lambda one: level[one]))
 
-    def _placed(self, trunk: Trunk, x: Tensor) -> Callable[[Matrix], np.ndarray]:
-        with torch.no_grad():
-            h = torch.cat([trunk(part) for part in x.split(8192)])
+    def _placed(self, h: Tensor) -> Callable[[Matrix], np.ndarray]:
         solve = Solver(h, float(self.learned["penalty"]), sampled=self.sampled, seed=self.seed)
 
         def place(block: Matrix) -> np.ndarray:
@@ -289,6 +329,12 @@ def auroc(scores: Tensor, truth: Tensor) -> float:
     ranks = torch.empty_like(flat, dtype=torch.float64)
     ranks[flat.argsort()] = torch.arange(1, len(flat) + 1, dtype=torch.float64)
     return float((ranks[is_open].sum() - n * (n + 1) / 2) / (n * (len(flat) - n)))
+
+
+@torch.no_grad()
+def _through(trunk: nn.Module, x: Tensor) -> Tensor:
+    """H of all peaks, by blocks."""
+    return torch.cat([trunk(part) for part in x.split(BLOCK)])
 
 
 def _some(blocks: Blocks, most: int, seed: int) -> csr_matrix:

@@ -1,0 +1,170 @@
+"""The peaks of a data set as numbers, by their DNA; kept on disk, for the same peaks come again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from cytonym.dna.embed import Change, Kmers, Letters, Motifs, SequenceEmbedder, changed
+from cytonym.dna.genome import windows
+from cytonym.dna.intervals import intervals
+from cytonym.dna.motifs import jaspar_motifs, read_motifs
+from cytonym.dna.transformer import NucleotideTransformer
+from cytonym.errors import DataError, Problem
+from cytonym.files import replacing
+from cytonym.types import FeatureSpace
+
+Embedder = Literal["kmer", "motif", "transformer", "cnn", "precomputed", "lsi"]
+"""What reads the DNA of peaks; ``lsi``: nothing does."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeakReader:
+    """From the peaks of a data set to the embeddings of their sequences.
+
+    Attributes
+    ----------
+    kind
+        The embedder.
+    window, k, motifs
+        What it reads, and how.
+    checkpoint, layer, both_strands, half
+        Of the Nucleotide Transformer.
+    embeddings
+        Of ``precomputed``: an ``.npz`` with ``peaks`` (names) and ``embeddings``.
+    change, mutated
+        How the sequences are spoilt first; see :func:`cytonym.dna.embed.changed`.
+    """
+
+    kind: Embedder
+    window: int = 1000
+    k: int = 6
+    motifs: Path | None = None
+    checkpoint: str | None = None
+    layer: int = -1
+    both_strands: bool = False
+    half: bool = False
+    embeddings: Path | None = None
+    change: Change = "none"
+    mutated: float = 0.3
+
+    def __call__(self, space: FeatureSpace) -> np.ndarray:
+        """``(peaks, d)``; errors are those of :meth:`check`."""
+        if self.kind == "precomputed":
+            return self._given(space)
+        genome, places = self._found(space)
+        sequences = [*windows(genome, places, self.window)]
+        spoilt = changed(sequences, self.change, share=self.mutated, seed=0)
+        return kept(self.embedder(), spoilt)
+
+    def check(self, space: FeatureSpace) -> None:
+        """Whether the DNA can be read.
+
+        Raises
+        ------
+        DataError
+            Peaks without coordinates, no genome, or peaks that do not lie on it.
+        """
+        if self.kind == "precomputed":
+            self._given(space)
+            return
+        genome, places = self._found(space)
+        windows(genome, places, self.window)
+        self.embedder()
+
+    def _found(self, space: FeatureSpace) -> tuple[Path, Any]:
+        """The genome, and where the peaks lie."""
+        places = intervals(space)
+        if places is None or (places["chrom"] == "").any():
+            n = len(space) if places is None else int((places["chrom"] == "").sum())
+            problem = Problem(
+                f"{n:,} of {len(space):,} peaks have no coordinates, so their DNA is not known",
+                "name them chr1:100-600, or give columns chrom, start and end in var; or fit "
+                "without DNA (--set embedder=lsi)",
+            )
+            raise DataError(problem, subject="the peaks")
+        if space.genome is None:
+            problem = Problem(
+                "there is no genome in which the DNA of the peaks could be read",
+                "give the FASTA that the reads were aligned to (genome=, --genome); or fit "
+                "without DNA (--set embedder=lsi)",
+            )
+            raise DataError(problem, subject="the peaks")
+        return space.genome, places
+
+    def _given(self, space: FeatureSpace) -> np.ndarray:
+        """Embeddings that a user made, in the order of the peaks."""
+        path = self.embeddings
+        if path is None or not path.is_file():
+            what = "there is no file of embeddings" if path is None else "there is no such file"
+            remedy = "name it: --set embeddings=FILE.npz, with 'peaks' and 'embeddings'"
+            raise DataError(Problem(what, remedy), subject=str(path or "the peaks"))
+        try:
+            with np.load(path) as file:
+                names, values = file["peaks"].astype(str), file["embeddings"]
+        except (OSError, ValueError, KeyError) as error:
+            problem = Problem(f"it cannot be read ({error})", "give 'peaks' and 'embeddings'")
+            raise DataError(problem, subject=path.name) from error
+        if values.ndim != 2 or len(values) != len(names) or not np.isfinite(values).all():
+            what = f"it has {len(names):,} peaks and embeddings {values.shape}, or some not finite"
+            raise DataError(Problem(what, "give one finite row for each peak"), subject=path.name)
+        place = {name: row for row, name in enumerate(names.tolist())}
+        rows = [place.get(name, -1) for name in space.names.tolist()]
+        if lacking := rows.count(-1):
+            first = space.names[rows.index(-1)]
+            what = f"it lacks {lacking:,} of {len(rows):,} peaks; the first is {first}"
+            raise DataError(Problem(what, "embed all peaks of the data"), subject=path.name)
+        return values[rows].astype(np.float32)
+
+    def embedder(self) -> SequenceEmbedder:
+        """What reads the sequences."""
+        if self.kind == "transformer":
+            if self.checkpoint is None:
+                what = "there is no checkpoint of the Nucleotide Transformer"
+                problem = Problem(what, "name a folder or a repository: --set checkpoint=...")
+                raise DataError(problem, subject="the peaks")
+            return NucleotideTransformer(
+                self.checkpoint,
+                self.window,
+                layer=self.layer,
+                both_strands=self.both_strands,
+                half=self.half,
+            )
+        if self.kind == "motif":
+            found = jaspar_motifs() if self.motifs is None else read_motifs(self.motifs)
+            return Motifs(found, self.window)
+        return Letters(self.window) if self.kind == "cnn" else Kmers(self.k, self.window)
+
+
+def cache_folder() -> Path:
+    """``CYTONYM_CACHE``, else ``cytonym`` in the user's cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("CYTONYM_CACHE") or Path(base) / "cytonym")
+
+
+def kept(embedder: SequenceEmbedder, sequences: list[str]) -> np.ndarray:
+    """Embeddings from disk, where the same sequences were read before in the same way.
+
+    The name of the file is a checksum of the embedder's name and of the DNA itself, so that no
+    other genome, window or model can be taken for it. Where nothing can be written, nothing is
+    kept.
+    """
+    digest = hashlib.sha256(f"1 {embedder.name}\n".encode())
+    for one in sequences:
+        digest.update(one.encode() + b"\n")
+    path = cache_folder() / "embeddings" / f"{digest.hexdigest()[:32]}.npy"
+    if path.is_file():
+        return np.load(path)
+    found = embedder.embed(sequences)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial, partial.open("wb") as file:
+            np.save(file, found)
+    except OSError:
+        return found
+    return found

@@ -1,0 +1,480 @@
+"""seqAlignATAC: name ATAC cells of one data set by those of another, from the DNA of their peaks.
+
+Stage 1 (a transform, :mod:`cytonym.prep.trunk`) places each cell by the DNA of its open peaks, so
+that data sets need not share any. Stage 2, here, learns the types on graphs of neighbouring cells,
+one graph for each data set, while a discriminator that must not tell the data sets apart draws
+their features together (graph domain adaptation after A2GNN).
+
+Symbols: Â normalised adjacency, K steps of propagation in the target (the query), D discriminator,
+alpha strength of the reversed gradient, lambda weight of the domain loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from math import exp
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from sklearn.cluster import MiniBatchKMeans
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cytonym.dna.peaks import Embedder, PeakReader
+from cytonym.methods.base import Method, Needs
+from cytonym.nn.graph import Graph, Near
+from cytonym.nn.losses import Balance, Rebalance, balance, classification
+from cytonym.options import Options, Share
+from cytonym.prep import Components, Open, Scale, SequenceCells, TfIdf
+from cytonym.types import Batch, Clock, Optim, Output, Stage, Step, Transform
+
+ATAC = "atac"
+SOURCE, TARGET = 0, 1
+"""Domains of a batch."""
+
+WHOLE = 20_000
+"""Cells of a data set up to which its graph is propagated as a whole in every step."""
+
+PART = 2_000
+"""Cells of a part, mode cluster."""
+
+SAMPLED = 1024
+"""Cells of each data set between which MMD and CORAL are measured in a step."""
+
+
+class SeqalignOptions(Options):
+    """Options of ``seqalign``."""
+
+    embedder: Embedder = Field("kmer", description="what reads the DNA of peaks; lsi: no DNA")
+    window: PositiveInt = Field(1000, description="bases around the middle of a peak")
+    k: PositiveInt = Field(6, le=8, description="embedder=kmer: length of the words")
+    motifs: Path | None = Field(None, description="embedder=motif: a MEME file; none = JASPAR")
+    checkpoint: str | None = Field(
+        None, description="embedder=transformer: folder or repository of the Nucleotide Transformer"
+    )
+    layer: int = Field(-1, description="embedder=transformer: whose states; -1 = the last one's")
+    both_strands: bool = Field(False, description="embedder=transformer: mean of both strands")
+    half: bool = Field(False, description="embedder=transformer: compute in float16")
+    channels: PositiveInt = Field(288, description="embedder=cnn: channels of the first layer")
+    embeddings: Path | None = Field(None, description="embedder=precomputed: an .npz file")
+    change: Literal["none", "shuffled", "mutated", "random"] = Field(
+        "none", description="spoil the DNA first, to see what it is worth"
+    )
+    mutated: Share = Field(0.3, description="change=mutated: share of the bases")
+    dim: PositiveInt = Field(64, description="h, width of a cell's embedding")
+    trunk_hidden: PositiveInt = Field(512, description="hidden layer of the trunk")
+    trunk_cells: PositiveInt = Field(4096, description="reference cells the trunk is learned from")
+    trunk_epochs: PositiveInt = Field(100, description="most epochs of the trunk")
+    trunk_lr: PositiveFloat = Field(1e-3, description="learning rate of the trunk")
+    components: PositiveInt = Field(50, description="embedder=lsi: how many")
+    open_share: Share = Field(0.0005, description="embedder=lsi: least share of cells of a peak")
+    neighbours: PositiveInt = Field(15, description="nearest cells that a cell is joined with")
+    mode: Literal["auto", "full", "sgc", "cluster"] = Field(
+        "auto", description="whole graphs at once, propagated before, or by parts"
+    )
+    hidden: PositiveInt = Field(128, description="width of the hidden layers")
+    dropout: float = Field(0.1, ge=0, lt=1, description="after the first layer")
+    first_step: bool = Field(True, description="one propagation in the first layer too")
+    source_steps: NonNegativeInt = Field(0, description="in the second, in the reference")
+    target_steps: NonNegativeInt = Field(10, description="K, in the second, in the query")
+    teleport: Share = Field(0.0, description="share of its own that a cell keeps in every step")
+    align: Literal["adversarial", "mmd", "coral", "none"] = Field(
+        "adversarial", description="what draws the data sets together"
+    )
+    weight: NonNegativeFloat = Field(0.1, description="lambda, weight of that loss")
+    schedule: Literal["ramp", "linear", "constant"] = Field("ramp", description="course of alpha")
+    discriminator: tuple[PositiveInt, ...] = Field((), description="hidden layers of D")
+    prior: bool = Field(
+        False, description="align reference cells by how common their type is in the query"
+    )
+    center: bool = Field(False, description="take the mean of each data set away first")
+    balance: Rebalance = Field("none", description="help for small types, by weights or logits")
+    epochs: PositiveInt = Field(200, description="epochs; steps, with whole graphs")
+    batch_size: PositiveInt = Field(512, description="mode=sgc: cells in a batch")
+    lr: PositiveFloat = Field(5e-3, description="learning rate")
+    weight_decay: NonNegativeFloat = Field(5e-3, description="of AdamW")
+
+
+# --- the network -------------------------------------------------------------------------------
+
+
+class _Reverse(torch.autograd.Function):
+    """Identity; the gradient comes back times -alpha (Eq. 17)."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, alpha: float) -> Tensor:
+        ctx.alpha = alpha
+        return h.view_as(h)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return -ctx.alpha * grads[0], None
+
+
+class Domain(nn.Module):
+    """The cells of one data set: their graph, their mean and, in training, their types."""
+
+    mean: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.graph = Graph(width)
+        self.register_buffer("mean", torch.zeros(width))
+        self.y = torch.zeros(0, dtype=torch.int64)
+        self.key = torch.zeros(0, dtype=torch.int64)
+        self.part = torch.zeros(0, dtype=torch.int64)
+
+
+class SeqalignNet(nn.Module):
+    """Three graph convolutions shared by both data sets, and the discriminator."""
+
+    def __init__(self, width: int, n_types: int, options: SeqalignOptions) -> None:
+        super().__init__()
+        self.options = options
+        self.first = nn.Linear(width, options.hidden)
+        self.second = nn.Linear(options.hidden, options.hidden)
+        self.last = nn.Linear(options.hidden, n_types)
+        widths = (options.hidden, *options.discriminator)
+        layers: list[nn.Module] = []
+        for before, after in pairwise(widths):
+            layers += [nn.Linear(before, after), nn.ReLU()]
+        self.discriminator = nn.Sequential(*layers, nn.Linear(widths[-1], 2))
+        self.domains = nn.ModuleList([Domain(width), Domain(width)])
+        self._tables: dict[int, Tables] = {}
+        self._moved_cells: dict[int, Tensor] = {}
+
+    def domain(self, number: int) -> Domain:
+        """The reference (0), or the query (1), which is the reference where none was given."""
+        found = self.domains[number]
+        assert isinstance(found, Domain)
+        return found if len(found.graph) else self.domain(SOURCE)
+
+    def has_target(self) -> bool:
+        """Whether a query took part."""
+        return self.domain(TARGET) is not self.domain(SOURCE)
+
+    def steps(self, number: int) -> int:
+        """Propagations in the second layer."""
+        adapted = number == TARGET and self.has_target()
+        return self.options.target_steps if adapted else self.options.source_steps
+
+    def whole(self, graph: Graph, steps: int) -> Tables:
+        """All cells of a graph (Eqs. 9 to 15)."""
+        h1 = graph.spread(self.first(graph.x), int(self.options.first_step)).relu()
+        second = self.second(F.dropout(h1, self.options.dropout, self.training))
+        before, now = self._spread(graph, second, steps)
+        h2 = now.relu()
+        third = self.last(h2)
+        return Tables(before, now, h2, third, graph.spread(third, 1))
+
+    def early(self, graph: Graph, steps: int) -> Tables:
+        """All cells of a graph, propagated before the first layer (mode sgc)."""
+        before, now = self._spread(graph, graph.x, steps)
+        return Tables(before, now, *self.plain(now))
+
+    def plain(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The second layer and the scores (twice: nothing is propagated after) of given cells."""
+        h1 = F.dropout(self.first(z).relu(), self.options.dropout, self.training)
+        h2 = self.second(h1).relu()
+        scores = self.last(h2)
+        return h2, scores, scores
+
+    def _spread(self, graph: Graph, h: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+        """One step before the last, and after it."""
+        teleport = self.options.teleport
+        return graph.spread(h, max(steps - 1, 0), teleport), graph.spread(h, steps, teleport)
+
+    def forward(self, x: Tensor, domain: int) -> Output:
+        """Any cells, hung on to the graph of their data set."""
+        home = self.domain(domain)
+        x, graph, steps = x - home.mean, home.graph, self.steps(domain)
+        near, told = graph.near(x, self.options.neighbours), self.tables(domain)
+        if self.sgc():
+            h2, scores, _ = self.plain(self._moved(x, near, told, steps + 2))
+            return Output(h2, scores)
+        if self.options.first_step:
+            x = near.step(x, graph.x, graph.spread(graph.x, 1))
+        h2 = self._moved(self.second(self.first(x).relu()), near, told, steps).relu()
+        return Output(h2, near.step(self.last(h2), told.third, told.scores))
+
+    def _moved(self, h: Tensor, near: Near, told: Tables, steps: int) -> Tensor:
+        """``steps`` propagations of cells that hang on to a graph."""
+        if not steps:
+            return h
+        own = near.mean(told.before) if steps > 1 else h
+        moved = near.step(own, told.before, told.now)
+        kept = (1 - self.options.teleport) * moved + self.options.teleport * h
+        return torch.where(near.same[:, None], moved, kept)
+
+    def tables(self, domain: int) -> Tables:
+        """What became of the cells of a graph; kept until the network is trained on."""
+        number = domain if self.has_target() else SOURCE
+        if number not in self._tables:
+            graph, steps = self.domain(number).graph, self.steps(number)
+            made = self.early(graph, steps + 2) if self.sgc() else self.whole(graph, steps)
+            self._tables[number] = made
+        return self._tables[number]
+
+    def propagated(self, domain: int) -> Tensor:
+        """Mode sgc: the cells of a graph after all steps; kept, since no weight is in it."""
+        if domain not in self._moved_cells:
+            graph = self.domain(domain).graph
+            with torch.no_grad():
+                _, now = self._spread(graph, graph.x, self.steps(domain) + 2)
+            self._moved_cells[domain] = now
+        return self._moved_cells[domain]
+
+    def sgc(self) -> bool:
+        """Whether cells are propagated before the first layer."""
+        most = max(len(self.domain(number).graph) for number in (SOURCE, TARGET))
+        auto = self.options.mode == "auto" and most > WHOLE
+        return auto or self.options.mode == "sgc"
+
+    def forget(self) -> None:
+        """Drop what was computed of other graphs."""
+        self._tables, self._moved_cells = {}, {}
+
+    def train(self, mode: bool = True) -> SeqalignNet:
+        """Training makes what was kept out of date."""
+        self._tables = {}
+        return super().train(mode)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tables:
+    """All cells of a graph. ``before`` and ``now`` are what is propagated one step before its last
+    and after it, ``h2`` the second layer, ``third`` and ``scores`` the last one, before and after
+    its propagation.
+    """
+
+    before: Tensor
+    now: Tensor
+    h2: Tensor
+    third: Tensor
+    scores: Tensor
+
+
+# --- the losses --------------------------------------------------------------------------------
+
+
+def join_cells(net: nn.Module, batches: Iterable[Batch]) -> None:
+    """Before training: take the cells of both data sets in, and make their graphs."""
+    assert isinstance(net, SeqalignNet)
+    options = net.options
+    found = [(one.x[ATAC], one.y, one.key, one.domain) for one in batches]
+    x, y, key, domain = (torch.cat(one) for one in zip(*found, strict=True))
+    for number, home in enumerate(net.domains):
+        own = domain == number
+        if not own.any():
+            continue
+        assert isinstance(home, Domain)
+        order = key[own].argsort()
+        cells = x[own][order]
+        home.mean = cells.mean(0) if options.center else torch.zeros_like(home.mean)
+        cells = cells - home.mean
+        home.y, home.key = y[own][order], key[own][order]
+        home.part = parted(cells, options) if options.mode == "cluster" else home.y * 0
+        several = home.part if options.mode == "cluster" else None
+        home.graph.build(cells, options.neighbours, several)
+    net.forget()
+
+
+def parted(cells: Tensor, options: SeqalignOptions) -> Tensor:
+    """``(cells,)`` int64: parts of some thousand cells, by k-means."""
+    n = max(1, round(len(cells) / PART))
+    means = MiniBatchKMeans(n, random_state=0, batch_size=4096)
+    return torch.from_numpy(means.fit_predict(cells.cpu().numpy()).astype("int64")).to(cells.device)
+
+
+def align_loss(net: nn.Module, batch: Batch, clock: Clock, *, even: Balance) -> dict[str, Tensor]:
+    """Cross-entropy of the reference and lambda times what tells the data sets apart (Eq. 21)."""
+    assert isinstance(net, SeqalignNet)
+    options = net.options
+    seen = [
+        shown(net, number, batch, clock) for number in ((SOURCE, TARGET)[: 1 + net.has_target()])
+    ]
+    h, scores, y = seen[0]
+    parts = {"cross_entropy": classification(scores, y, even=even)}
+    if net.has_target() and options.align != "none":
+        other, guessed, _ = seen[1]
+        alpha = strength(clock.progress, options.schedule)
+        if options.align == "adversarial":
+            share = common(guessed, y) if options.prior else None
+            apart = told_apart(net, h, other, alpha, share)
+        else:
+            measure = mmd if options.align == "mmd" else coral
+            apart = alpha * measure(*(some(one, clock.seed) for one in (h, other)))
+        parts["domains"] = options.weight * apart
+    return {"total": torch.stack([*parts.values()]).sum(), **parts}
+
+
+def shown(net: SeqalignNet, number: int, batch: Batch, clock: Clock) -> tuple[Tensor, ...]:
+    """Second layer, scores and types of the cells of a data set that a step looks at.
+
+    All of them, those of one part (mode cluster), or those of the batch (mode sgc).
+    """
+    home, steps = net.domain(number), net.steps(number)
+    if net.sgc():
+        table = net.propagated(number)
+        rows = torch.searchsorted(home.key, batch.key[batch.domain == number])
+        h2, scores, _ = net.plain(table[rows])
+        return h2, scores, home.y[rows]
+    if net.options.mode == "cluster":
+        part = int(home.part[clock.seed * 7919 % len(home.part)])
+        rows = torch.nonzero(home.part == part)[:, 0]
+        told = net.whole(home.graph.only(rows), steps)
+        return told.h2, told.scores, home.y[rows]
+    told = net.whole(home.graph, steps)
+    return told.h2, told.scores, home.y
+
+
+def strength(progress: float, schedule: str) -> float:
+    """Alpha: ``2 / (1 + exp(-10 e/E)) - 1`` (Eq. 20), e/E, or 1."""
+    if schedule == "constant":
+        return 1.0
+    return progress if schedule == "linear" else 2 / (1 + exp(-10 * progress)) - 1
+
+
+def told_apart(
+    net: SeqalignNet, h: Tensor, other: Tensor, alpha: float, share: Tensor | None
+) -> Float[Tensor, ""]:
+    """Cross-entropy of the discriminator behind the reversed gradient (Eqs. 17 to 19).
+
+    Both data sets weigh alike; ``share`` weighs the cells of the reference among themselves.
+    """
+    both = [
+        F.cross_entropy(net.discriminator(reverse(one, alpha)), y, reduction="none")
+        for one, y in (
+            (h, torch.zeros(len(h), dtype=torch.int64, device=h.device)),
+            (other, torch.ones(len(other), dtype=torch.int64, device=h.device)),
+        )
+    ]
+    first = both[0].mean() if share is None else (both[0] * share).sum() / share.sum()
+    return (first + both[1].mean()) / 2
+
+
+def reverse(h: Tensor, alpha: float) -> Tensor:
+    """Identity; the gradient comes back times -alpha."""
+    return _Reverse.apply(h, alpha)  # type: ignore[return-value]
+
+
+def common(guessed: Tensor, y: Tensor) -> Tensor:
+    """How common the type of each reference cell is among the query's answers, at most 1."""
+    share = guessed.detach().softmax(1).mean(0)
+    return (share / share.max())[y.clamp_min(0)].clamp_min(1e-3)
+
+
+def some(h: Tensor, seed: int) -> Tensor:
+    """At most ``SAMPLED`` rows."""
+    if len(h) <= SAMPLED:
+        return h
+    draw = torch.Generator().manual_seed(seed)
+    return h[torch.randperm(len(h), generator=draw)[:SAMPLED].to(h.device)]
+
+
+def mmd(h: Tensor, other: Tensor) -> Float[Tensor, ""]:
+    """Squared maximum mean discrepancy, five Gaussian kernels around the mean squared distance."""
+    both = torch.cat([h, other])
+    far = torch.cdist(both, both).square()
+    middle = far.detach().mean().clamp_min(1e-12)
+    kernel = torch.stack([(-far / (middle * 2.0**i)).exp() for i in range(-2, 3)]).sum(0)
+    n = len(h)
+    return kernel[:n, :n].mean() + kernel[n:, n:].mean() - 2 * kernel[:n, n:].mean()
+
+
+def coral(h: Tensor, other: Tensor) -> Float[Tensor, ""]:
+    """Squared distance of the covariances over 4 d² (Sun and Saenko 2016)."""
+    return (h.T.cov() - other.T.cov()).square().sum() / (4 * h.shape[1] ** 2)
+
+
+# --- the record --------------------------------------------------------------------------------
+
+
+class Seqalign(Method[SeqalignOptions]):
+    """Names ATAC cells across data sets that need not share a peak."""
+
+    name: ClassVar = "seqalign"
+    paper: ClassVar = "seqAlignATAC"
+    summary: ClassVar = "ATAC cells by the DNA of their peaks, aligned on graphs across data sets"
+    needs: ClassVar = Needs({ATAC: "shared"}, query=True)
+    Options: ClassVar = SeqalignOptions
+    presets: ClassVar = {
+        "paper": {
+            "dim": 128,
+            "target_steps": 30,
+            "weight": 0.001,
+            "weight_decay": 1e-3,
+        }
+    }
+
+    def own(self, options: SeqalignOptions) -> frozenset[str]:
+        """Peaks stay each data set's own, unless they are not read by their DNA."""
+        return frozenset() if options.embedder == "lsi" else frozenset({ATAC})
+
+    def features(self, options: SeqalignOptions) -> Mapping[str, tuple[Transform, ...]]:
+        """Cells by the DNA of their peaks, or by singular vectors."""
+        if options.embedder == "lsi":
+            components = Components(options.components + 1, first=1)
+            chain = (Open(options.open_share), TfIdf(unit=True), components, Scale())
+            return {ATAC: chain}
+        cells = SequenceCells(
+            PeakReader(
+                options.embedder,
+                window=options.window,
+                k=options.k,
+                motifs=options.motifs,
+                checkpoint=options.checkpoint,
+                layer=options.layer,
+                both_strands=options.both_strands,
+                half=options.half,
+                embeddings=options.embeddings,
+                change=options.change,
+                mutated=options.mutated,
+            ),
+            dim=options.dim,
+            hidden=options.trunk_hidden,
+            cells=options.trunk_cells,
+            channels=options.channels,
+            epochs=options.trunk_epochs,
+            lr=options.trunk_lr,
+        )
+        return {ATAC: (cells,)}
+
+    def build(
+        self, widths: Mapping[str, int], n_types: int, options: SeqalignOptions
+    ) -> SeqalignNet:
+        """The graph network; its graphs come with the cells."""
+        return SeqalignNet(widths[ATAC], n_types, options)
+
+    def stages(self, options: SeqalignOptions, sizes: Sequence[int]) -> Sequence[Stage]:
+        """One stage over both data sets."""
+        loss = partial(align_loss, even=balance(sizes, options.balance))
+        optim = Optim(options.lr, weight_decay=options.weight_decay, clip=None)
+        step = Step(loss, lambda net: net, optim)
+        by_batch = options.mode == "sgc" or (options.mode == "auto" and sum(sizes) > WHOLE)
+        size = options.batch_size if by_batch else max(sum(sizes), 1)
+        return (Stage("align", (step,), options.epochs, size, unlabelled=True, before=join_cells),)
+
+    def predict(self, net: nn.Module, batch: Batch) -> Output:
+        """Second layer and scores, each cell hung on to the graph of its data set."""
+        assert isinstance(net, SeqalignNet)
+        x = batch.x[ATAC]
+        out = (
+            [net(x, number) for number in (SOURCE, TARGET)]
+            if net.has_target()
+            else [net(x, SOURCE)]
+        )
+        theirs = (batch.domain == TARGET)[:, None]
+        last = out[-1]
+        assert last.scores is not None
+        assert out[0].scores is not None
+        return Output(
+            torch.where(theirs, last.embedding, out[0].embedding),
+            torch.where(theirs, last.scores, out[0].scores),
+        )
