@@ -49,6 +49,9 @@ Modality = Annotated[
     list[str] | None,
     typer.Option(metavar="rna=NAME", help="What a MuData calls a modality; repeatable."),
 ]
+Genome = Annotated[
+    Path | None, typer.Option(metavar="FASTA", help="The genome on which peaks lie (seqalign).")
+]
 Key = Annotated[str, typer.Option(metavar="NAME", help="Name of the predicted column.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Cells at a time.")]
 Decoded = Annotated[
@@ -118,8 +121,9 @@ def fit(
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the method; repeatable."),
     ] = None,
     query: Annotated[
-        Path | None, typer.Option(help="Learn only genes that these cells have.")
+        Path | None, typer.Option(help="Learn for these cells: only features that they have.")
     ] = None,
+    genome: Genome = None,
     atac: Atac = None,
     genes: Genes = None,
     layer: Layer = None,
@@ -150,6 +154,7 @@ def fit(
             seed=seed,
             options=settings,
             query=query,
+            genome=genome,
             genes=genes,
             layer=layer,
             modalities=named,
@@ -208,6 +213,7 @@ def annotate(
         Path, typer.Option(metavar="OUT", help="The same cells with names: .h5ad or .h5mu.")
     ],
     key: Key = "cell_type_pred",
+    genome: Genome = None,
     atac: Atac = None,
     genes: Genes = None,
     layer: Layer = None,
@@ -244,6 +250,7 @@ def annotate(
         genes=genes,
         layer=layer,
         modalities=named,
+        genome=genome,
         generate_missing=generate_missing,
         batch_size=batch_size,
         progress=not quiet,
@@ -266,6 +273,7 @@ def embed(
     out: Annotated[
         Path, typer.Option(metavar="OUT", help="The same cells, embedded: .h5ad or .h5mu.")
     ],
+    genome: Genome = None,
     atac: Atac = None,
     genes: Genes = None,
     layer: Layer = None,
@@ -289,6 +297,7 @@ def embed(
         genes=genes,
         layer=layer,
         modalities=named,
+        genome=genome,
         batch_size=batch_size,
         progress=not quiet,
     )

@@ -140,6 +140,8 @@ class Kit:
         """A whole fit, silent and without the comparison."""
         given: dict[str, Any] = {"validation": 0.0, "progress": False, **more}
         reference = self.reference if reference is None else reference
+        if self.method.needs.query:
+            given.setdefault("query", self.query)
         name, options = self.method.name, {**self.settings, **given.pop("options", {})}
         return cytonym.fit(reference, labels="cell_type", method=name, options=options, **given)
 

@@ -27,6 +27,7 @@ def assert_same(one, other):
 def test_the_loss_of_every_stage_is_lower_after_it_than_before(kit):
     net, stages, feed = kit.setup()
     for stage in stages:
+        begin(net, stage, feed)
         moments = list(feed.epoch(stage, seed=(9,), rank=0, world=1))
 
         def total(net, stage=stage, moments=moments):
@@ -76,10 +77,18 @@ def test_a_fit_stopped_after_any_epoch_goes_on_to_bit_identical_weights(kit, tmp
         assert resumed.best_epochs == history.best_epochs
 
 
+def begin(net, stage, feed):
+    """What the loop does before a stage."""
+    if stage.before is not None:
+        stage.before(net.eval(), feed.whole(stage))
+        net.train()
+
+
 def each_step(kit):
     """Every step of every stage, with batches of an epoch and the clocks of the loop."""
     net, stages, feed = kit.setup()
     for stage in stages:
+        begin(net, stage, feed)
         batches = [*feed.epoch(stage, seed=(0, 0, 0), rank=0, world=1)]
         clocks = [Clock(stage.name, 0, 0.5, 1000 + i) for i in range(len(batches))]
         for step in stage.steps:

@@ -15,7 +15,7 @@ def world(n_peaks=600, n_cells=80, seed=0):
     """Peaks with five numbers for their DNA; a cell opens those that go its way."""
     rng = np.random.default_rng(seed)
     embedded = rng.standard_normal((n_peaks, 5)).astype("f4")
-    ways = rng.standard_normal((3, 5)) * 2
+    ways = np.random.default_rng(99).standard_normal((3, 5)) * 2
     kinds = rng.integers(0, 3, n_cells)
     chance = 1 / (1 + np.exp(3 - ways[kinds] @ embedded.T))
     return embedded, csr_matrix((rng.random(chance.shape) < chance).astype("f4")), kinds
@@ -111,13 +111,13 @@ def test_the_place_does_not_depend_on_the_other_cells_or_on_the_order_of_the_pea
 
 def test_other_peaks_of_the_same_cells_lead_to_the_same_neighbourhood(learned):
     embedded, x, kinds, cells = learned
-    other, opened, theirs = world(700, 60, seed=0)
+    other, opened, theirs = world(700, 60, seed=5)
     again = SequenceCells(Given(np.r_[embedded, other]), dim=6, hidden=32).restore(cells.state())
     space = FeatureSpace("atac", np.array([f"p{i + 600}" for i in range(700)]), np.ones(700, bool))
     z, own = again.bind(space).apply(opened), cells.bind(Blocks(x).space).apply(x)
     nearest = ((z[:, None] - own[None]) ** 2).sum(2).argmin(1)
     assert z.shape == (60, 6)
-    assert (kinds[nearest] == theirs).mean() > 0.5
+    assert (kinds[nearest] == theirs).mean() > 0.9
 
 
 def test_columns_learned_with_the_trunk_and_those_of_the_solver_point_the_same_way(learned):

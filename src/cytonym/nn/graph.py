@@ -120,7 +120,7 @@ class Near:
         them (``after``), which is the answer for a cell that is in the graph.
         """
         mixed = self.own[:, None] * h + (self.weight[..., None] * table[self.cell]).sum(1)
-        return torch.where(self.same[:, None], after[self.cell[:, 0]], mixed)
+        return torch.where(self.same[:, None], after[self.cell[:, 0]].to(mixed.dtype), mixed)
 
     def mean(self, table: Tensor) -> Tensor:
         """Mean of the neighbours by weight."""
@@ -132,13 +132,14 @@ def neighbours(x: Tensor, among: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The ``k`` nearest rows of ``among`` for each of ``x``: their numbers and squared distances,
     ``(cells, k)``, the nearest first. Exact, by blocks.
     """
-    length = among.square().sum(1)
     found, far = [], []
-    for part in x.split(BLOCK):
-        squared = torch.addmm(length, part, among.T, alpha=-2)
-        best, index = squared.topk(k, dim=1, largest=False)
-        found.append(index)
-        far.append((best + part.square().sum(1, keepdim=True)).clamp_min(0))
+    with torch.autocast(x.device.type, enabled=False):
+        length = among.square().sum(1)
+        for part in x.to(among.dtype).split(BLOCK):
+            squared = torch.addmm(length, part, among.T, alpha=-2)
+            best, index = squared.topk(k, dim=1, largest=False)
+            found.append(index)
+            far.append((best + part.square().sum(1, keepdim=True)).clamp_min(0))
     return torch.cat(found), torch.cat(far)
 
 
@@ -147,18 +148,21 @@ class _Spread(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, h: Tensor, matrix: Tensor, steps: int, teleport: float) -> Tensor:
-        ctx.matrix, ctx.steps, ctx.teleport = matrix, steps, teleport
+        ctx.matrix, ctx.steps, ctx.teleport, ctx.dtype = matrix, steps, teleport, h.dtype
         return _spread(h, matrix, steps, teleport)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
         (grad,) = grads
-        return _spread(grad, ctx.matrix, ctx.steps, ctx.teleport), None, None, None
+        spread = _spread(grad, ctx.matrix, ctx.steps, ctx.teleport)
+        return spread.to(ctx.dtype), None, None, None
 
 
 def _spread(h: Tensor, matrix: Tensor, steps: int, teleport: float) -> Tensor:
-    state = h
-    for _ in range(steps):
-        moved = matrix @ state
-        state = moved if teleport == 0 else (1 - teleport) * moved + teleport * h
+    with torch.autocast(h.device.type, enabled=False):
+        start = h.to(matrix.dtype)
+        state = start
+        for _ in range(steps):
+            moved = matrix @ state
+            state = moved if teleport == 0 else (1 - teleport) * moved + teleport * start
     return state

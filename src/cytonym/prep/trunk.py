@@ -281,7 +281,8 @@ class Solver:
     @torch.no_grad()
     def __call__(self, block: csr_matrix, *, steps: int = 12) -> Tensor:
         """``(cells, dim + 1)`` float32; the last column is b."""
-        return torch.cat([self._solve(part, steps) for part in _parts(block, 512)])
+        found = [self._solve(part, steps) for part in _parts(block, 512)]
+        return torch.cat([self.h[:0], *found])
 
     def _solve(self, block: csr_matrix, steps: int) -> Tensor:
         binary = csr_matrix((np.ones_like(block.data), block.indices, block.indptr), block.shape)
