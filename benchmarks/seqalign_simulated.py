@@ -1,12 +1,17 @@
 """Names across two simulated platforms that share DNA but few peaks: seqalign against what else is.
 
-    python benchmarks/seqalign_simulated.py --out FOLDER --seeds 0-4
+    python benchmarks/seqalign_simulated.py --out FOLDER --seeds 0-4 --world depth
+    python benchmarks/seqalign_simulated.py --out FOLDER --seeds 0-4 --world platform
+    python benchmarks/seqalign_simulated.py --out FOLDER --seeds 0-2 --world platform --ablations
 
 Two data sets of ``cytonym.data.simulate_domains``: motifs of JASPAR in random DNA, other peak
-calls, a shallower query, one type missing on either side. Compared are seqalign (adapted to the
-query), the same without the query, 15 neighbours and logistic regression on the same embedding of
-the DNA, logistic regression on LSI of the peaks that overlap, and seqalign on shuffled DNA. Scores
-are of the query's cells of types that the reference has. Lines go to ``seqalign_simulated.jsonl``.
+calls, 30 % of the loci in both, one type missing on either side. In the world ``depth`` the query
+has a tenth of the reads. In the world ``platform`` it has a fifth, its reads prefer GC, three in
+ten fall anywhere, and all its cells are in a state that opens peaks of one type. Compared are
+seqalign (adapted to the query), the same without the query, 15 neighbours and logistic regression
+on the same embedding of the DNA, logistic regression on LSI of the peaks that overlap, and seqalign
+on shuffled DNA; ``--ablations`` changes one option at a time. Scores are of the query's cells of
+types that the reference has. Lines go to ``seqalign_simulated.jsonl``.
 """
 
 from __future__ import annotations
@@ -35,10 +40,35 @@ from cytonym.evaluate import scores
 from cytonym.options import as_dict
 
 MOTIFS = 40
+WORLDS: dict[str, dict[str, float]] = {
+    "depth": {"depth": 0.1},
+    "platform": {"depth": 0.2, "gc_bias": 4.0, "background": 0.3, "state": 1.0},
+}
+ALONE = "seqalign, no query"
 WAYS: dict[str, dict[str, Any]] = {
-    "seqalign": {"adapt": True},
-    "seqalign, no query": {"adapt": False},
-    "seqalign, shuffled DNA": {"adapt": True, "change": "shuffled"},
+    "seqalign": {},
+    ALONE: {},
+    "seqalign, shuffled DNA": {"change": "shuffled"},
+    "seqalign, paper": {"preset": "paper"},
+}
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "seqalign": {},
+    "not centred": {"center": False},
+    "not aligned": {"align": "none"},
+    "neither": {"align": "none", "center": False},
+    "MMD": {"align": "mmd", "weight": 1.0},
+    "MMD, not centred": {"align": "mmd", "weight": 1.0, "center": False},
+    "CORAL": {"align": "coral", "weight": 10.0},
+    "CORAL, not centred": {"align": "coral", "weight": 10.0, "center": False},
+    "alpha constant": {"schedule": "constant"},
+    "alpha linear": {"schedule": "linear"},
+    "types weighted as in the query": {"prior": True},
+    "as many steps in the reference": {"source_steps": 10},
+    "nearest neighbours": {"classifier": "knn"},
+    "LSI of mapped peaks": {"embedder": "lsi"},
+    "DNA of a third of the bases mutated": {"change": "mutated"},
+    "DNA shuffled": {"change": "shuffled"},
+    "DNA random": {"change": "random"},
 }
 
 
@@ -78,16 +108,16 @@ def figures(world: Domains, named: np.ndarray) -> dict[str, float]:
     return {"accuracy": found.accuracy, "macro_f1": found.macro_f1}
 
 
-def by_seqalign(args: argparse.Namespace, world: Domains, seed: int, name: str) -> dict[str, Any]:
+def by_seqalign(
+    args: argparse.Namespace, world: Domains, seed: int, name: str, way: dict[str, Any]
+) -> dict[str, Any]:
     """A fit and its answers; of a fit without the query also what others make of its embedding."""
-    way = dict(WAYS[name])
-    adapt = way.pop("adapt")
     model = cytonym.fit(
         world.reference,
         labels="cell_type",
         method="seqalign",
         genome=world.fasta,
-        query=world.query if adapt else None,
+        query=None if name == ALONE else world.query,
         seed=seed,
         options={"window": 500, **way, **args.settings},
         validation=0,
@@ -95,7 +125,7 @@ def by_seqalign(args: argparse.Namespace, world: Domains, seed: int, name: str) 
     )
     calls = model.annotate(world.query, genome=world.fasta, progress=False)
     out: dict[str, Any] = {name: figures(world, calls.labels)}
-    if not adapt:
+    if name == ALONE:
         parts = [embedded(model, one, world) for one in (world.reference, world.query)]
         out |= by_neighbours(world, "the same embedding", *parts)
     return out
@@ -124,7 +154,7 @@ def by_neighbours(
     }
 
 
-def measure(args: argparse.Namespace, seed: int) -> dict[str, Any]:
+def measure(args: argparse.Namespace, seed: int, ways: dict[str, Any]) -> dict[str, Any]:
     """All of one simulated pair."""
     with tempfile.TemporaryDirectory() as folder:
         world = simulate_domains(
@@ -135,11 +165,11 @@ def measure(args: argparse.Namespace, seed: int) -> dict[str, Any]:
             n_types=args.types,
             n_peaks=args.peaks,
             overlap=args.overlap,
-            depth=args.depth,
+            **WORLDS[args.world],
         )
         found = by_neighbours(world, "LSI of mapped peaks", *lsi(world))
-        for name in WAYS:
-            found |= by_seqalign(args, world, seed, name)
+        for name, way in ways.items():
+            found |= by_seqalign(args, world, seed, name, way)
     return {"scores": found}
 
 
@@ -148,36 +178,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder")
     parser.add_argument("--seeds", default="0-4")
+    parser.add_argument("--world", choices=[*WORLDS], default="platform")
+    parser.add_argument("--ablations", action="store_true")
     parser.add_argument("--n-cells", type=int, default=1000)
     parser.add_argument("--types", type=int, default=8)
     parser.add_argument("--peaks", type=int, default=4000)
     parser.add_argument("--overlap", type=float, default=0.3)
-    parser.add_argument("--depth", type=float, default=0.1)
     parser.add_argument("--set", action="append", default=[], dest="words", metavar="KEY=VALUE")
     args = parser.parse_args()
     args.cells, args.settings = None, as_dict(args.words)
     args.out.mkdir(parents=True, exist_ok=True)
-    sizes = {
-        name: getattr(args, name) for name in ("n_cells", "types", "peaks", "overlap", "depth")
-    }
+    ways = ABLATIONS if args.ablations else WAYS
+    sizes = {name: getattr(args, name) for name in ("n_cells", "types", "peaks", "overlap")}
     lines = [
         common.once(
             args.out / "seqalign_simulated.jsonl",
-            {"seed": seed, **sizes, "set": args.words},
-            partial(measure, args, seed),
+            {"seed": seed, "world": args.world, "ways": [*ways], **sizes, "set": args.words},
+            partial(measure, args, seed, ways),
         )
         for seed in parse_seeds(args.seeds)
     ]
-    names = lines[0]["scores"]
     rows = [
         {"method": name}
         | {
             key: common.spread([line["scores"][name][key] for line in lines])
             for key in ("accuracy", "macro_f1")
         }
-        for name in names
+        for name in lines[0]["scores"]
     ]
-    common.write(args, "seqalign_simulated", "Two simulated platforms", [pd.DataFrame(rows)])
+    name = f"seqalign_simulated_{args.world}" + ("_ablations" if args.ablations else "")
+    common.write(args, name, f"Two simulated platforms: {args.world}", [pd.DataFrame(rows)])
 
 
 if __name__ == "__main__":

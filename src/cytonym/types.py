@@ -305,12 +305,13 @@ class Optim:
 
     ``adamw`` has linear warm-up and cosine decay, both as shares of the stage, or (``decay``
     ``steps``) falls by a tenth every ten epochs; neither goes below ``floor`` times ``lr``.
+    ``sgd`` has the same course, with ``momentum``.
     ``lbfgs`` solves a convex loss on each batch, in ``iterations`` steps with a line search, from
     where the batch before it left off; with a batch that holds the whole reference it is exact.
     """
 
     lr: float = 1.0
-    solver: Literal["adamw", "lbfgs"] = "adamw"
+    solver: Literal["adamw", "sgd", "lbfgs"] = "adamw"
     iterations: int = 30
     weight_decay: float = 0.0
     warmup: float = 0.05
@@ -318,6 +319,7 @@ class Optim:
     clip: float | None = 1.0
     decay: Literal["cosine", "steps"] = "cosine"
     eps: float = 1e-8
+    momentum: float = 0.9
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "scmoanno:cells": {"attend": "cells", "bank": 64},
     "seqalign:sgc": {"mode": "sgc", "batch_size": 48, "epochs": 20},
     "seqalign:cluster": {"mode": "cluster", "teleport": 0.1},
+    "seqalign:knn": {"classifier": "knn"},
 }
 """Other ways of a method that keep the same promises, as ``method:name``."""
 

@@ -28,6 +28,8 @@ def test_the_loss_of_every_stage_is_lower_after_it_than_before(kit):
     net, stages, feed = kit.setup()
     for stage in stages:
         begin(net, stage, feed)
+        if not stage.steps:  # takes cells in, and learns nothing
+            continue
         moments = list(feed.epoch(stage, seed=(9,), rank=0, world=1))
 
         def total(net, stage=stage, moments=moments):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.neighbors import KNeighborsClassifier
 
 import cytonym
 from cytonym.data.simulate_domains import simulate_domains
@@ -28,7 +29,8 @@ CLOCK = Clock("align", 3, 0.5, 7)
 
 
 def options(**changes):
-    return get("seqalign").Options(**{"hidden": 8, "neighbours": 4, "dropout": 0.0, **changes})
+    plain = {"teleport": 0.0, "center": False, "hidden": 8, "neighbours": 4, "dropout": 0.0}
+    return get("seqalign").Options(**{**plain, **changes})
 
 
 def cells(n, domain, seed, width=5):
@@ -152,6 +154,18 @@ def test_reference_cells_weigh_by_how_common_their_type_is_in_the_query():
     assert share[0] == 1
     assert share[1] == pytest.approx(0.5, abs=0.01)
     assert share[2] < 0.01
+
+
+def test_nearest_labelled_cells_of_the_reference_vote():
+    model, reference = net(classifier="knn", neighbours=5), cells(30, 0, 0)
+    reference.y[:4] = -1
+    join_cells(model, [reference, cells(24, 1, 1)])
+    new = cells(9, 1, 5)
+    told = get("seqalign").predict(model.eval(), new).scores.exp()
+    known = reference.y >= 0
+    x, y = reference.x["atac"][known].numpy(), reference.y[known].numpy()
+    want = KNeighborsClassifier(5).fit(x, y).predict_proba(new.x["atac"].numpy())
+    np.testing.assert_allclose(told, np.maximum(want, 1e-6), atol=1e-6)
 
 
 @pytest.mark.parametrize("align", ["adversarial", "mmd", "coral", "none"])

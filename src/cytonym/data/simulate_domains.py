@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy.sparse import csr_matrix
 
 from cytonym.data.simulate import type_names, typed_cells
 from cytonym.data.simulate_counts import draw_open, wrong_sizes
@@ -64,8 +65,11 @@ def simulate_domains(
     new: int = 1,
     overlap: float = 0.3,
     depth: float = 0.6,
+    gc_bias: float = 0.0,
+    background: float = 0.0,
+    state: float = 0.0,
 ) -> Domains:
-    """Simulate a reference and a query with different peaks.
+    """Simulate a reference and a query with different peaks, as of two platforms.
 
     Parameters
     ----------
@@ -89,6 +93,14 @@ def simulate_domains(
         by up to 100 bp, the others lie apart.
     depth
         The depth of the query, as a share of the reference's.
+    gc_bias
+        How much rather the query's platform reads GC: in a mean cell a peak is seen
+        ``exp(gc_bias * (GC share - 0.45))`` times as often; cells vary by a quarter of it.
+    background
+        The share of the query's reads that fall on peaks whatever the type of the cell.
+    state
+        A state that all cells of the query are in, as stress after dissociation: how far (logit;
+        a cell's own peaks are raised by 2) the peaks of the first type of both are opened.
 
     Returns
     -------
@@ -103,7 +115,8 @@ def simulate_domains(
         Sizes or shares that do not go together, all at once.
     """
     matrices = motif_matrices(motifs)
-    wrong = wrong_sizes(n_cells, n_types, 1, {"overlap": overlap, "depth": depth})
+    shares = {"overlap": overlap, "depth": depth, "background": background}
+    wrong = wrong_sizes(n_cells, n_types, 1, shares)
     if len(matrices) < n_types or n_peaks < 2 * n_types:
         needs = f"{n_types} motifs and {2 * n_types} peaks"
         wrong.append(f"{len(matrices)} motifs, {n_peaks} peaks: {n_types} types need {needs}")
@@ -123,11 +136,13 @@ def simulate_domains(
     places = rng.permutation(len(loci))
     own = np.sort(places[:n_peaks]), np.sort(places[n_peaks - shared :])
     present = np.arange(n_types - new), np.arange(absent, n_types)
+    platforms = (
+        _Platform("reference"),
+        _Platform("query", depth, gc_bias, background, state * (np.arange(n_types) == absent)),
+    )
     reference, query = (
-        _cells(loci.iloc[at], kind[at], genome, (n_cells, n_types, types), scale, prefix, rng)
-        for at, types, scale, prefix in zip(
-            own, present, (1.0, depth), ("reference", "query"), strict=True
-        )
+        _cells(loci.iloc[at], kind[at], genome, (n_cells, n_types, types), platform, rng)
+        for at, types, platform in zip(own, present, platforms, strict=True)
     )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -161,13 +176,40 @@ def _sites(
     return pd.DataFrame(rows, columns=pd.Index(["chr", "start", "strand", "factor"]))
 
 
+@dataclass(frozen=True)
+class _Platform:
+    """What one way of measuring does to reads, and to cells: ``state`` by the type of a peak."""
+
+    name: str
+    depth: float = 1.0
+    gc_bias: float = 0.0
+    background: float = 0.0
+    state: np.ndarray | None = None
+
+    def seen(self, opened: csr_matrix, gc: np.ndarray, rng: np.random.Generator) -> csr_matrix:
+        """Of what was open in each cell, what is read."""
+        cells = np.repeat(np.arange(opened.shape[0]), np.diff(opened.indptr))  # type: ignore[index]
+        chance = np.full(opened.nnz, self.depth)
+        if self.gc_bias:
+            slope = rng.normal(self.gc_bias, self.gc_bias / 4, opened.shape[0])  # type: ignore[index]
+            chance *= np.exp(slope[cells] * (gc[opened.indices] - 0.45))
+        kept = rng.random(opened.nnz) < chance
+        cells, peaks = cells[kept], opened.indices[kept]
+        if self.background:
+            astray = rng.random(len(peaks)) < self.background
+            peaks = np.where(astray, rng.permutation(peaks), peaks)
+        ones = np.ones(len(peaks), np.float32)
+        read = csr_matrix((ones, (cells, peaks)), opened.shape)
+        read.data[:] = 1.0
+        return read
+
+
 def _cells(
     loci: pd.DataFrame,
     kind: np.ndarray,
     genome: Mapping[str, np.ndarray],
     sizes: tuple[int, int, np.ndarray],
-    depth: float,
-    prefix: str,
+    platform: _Platform,
     rng: np.random.Generator,
 ) -> AnnData:
     """One data set; ``sizes``: cells, all types, and the types that it has."""
@@ -175,14 +217,16 @@ def _cells(
     names = np.array([*type_names(n_types), ""], object)
     obs = typed_cells(n_cells, len(present), 1, rng)
     obs["cell_type"] = obs["cell_type"].cat.rename_categories(list(names[present]))
-    obs.index = pd.Index([f"{prefix}{number}" for number in range(n_cells)])
-    side = -1 if prefix == "reference" else 1  # no peak of the one is a peak of the other
+    obs.index = pd.Index([f"{platform.name}{number}" for number in range(n_cells)])
+    side = -1 if platform.name == "reference" else 1  # no peak of the one is a peak of the other
     shift = side * rng.integers(1, _MARGIN // 2 + 1, len(loci))
     var = loci.assign(start=loci["start"] + shift, end=loci["end"] + shift, locus=loci.index)
     var["type"] = names[kind]
     var = var.set_index(peak_names(var))
     opened = present[obs["cell_type"].cat.codes.to_numpy()][:, None] == kind
-    seen = draw_open(2.0 * opened, obs, gc=gc_share(genome, var), rng=rng)
-    seen.data *= rng.random(seen.nnz) < depth
-    seen.eliminate_zeros()
+    gc = gc_share(genome, var)
+    raised = 2.0 * opened
+    if platform.state is not None:  # what has no type has no state
+        raised = np.maximum(raised, np.append(platform.state, 0.0)[kind])
+    seen = platform.seen(draw_open(raised, obs, gc=gc, rng=rng), gc, rng)
     return AnnData(seen, obs, var)

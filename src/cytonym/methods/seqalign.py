@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from cytonym.dna.peaks import Embedder, PeakReader
 from cytonym.methods.base import Method, Needs
-from cytonym.nn.graph import Graph, Near
+from cytonym.nn.graph import Graph, Grown, Near, neighbours
 from cytonym.nn.losses import Balance, Rebalance, balance, classification
 from cytonym.options import Options, Share
 from cytonym.prep import Components, Open, Scale, SequenceCells, TfIdf
@@ -44,7 +44,7 @@ WHOLE = 20_000
 PART = 2_000
 """Cells of a part, mode cluster."""
 
-SAMPLED = 1024
+SAMPLED = 512
 """Cells of each data set between which MMD and CORAL are measured in a step."""
 
 
@@ -74,6 +74,9 @@ class SeqalignOptions(Options):
     trunk_lr: PositiveFloat = Field(1e-3, description="learning rate of the trunk")
     components: PositiveInt = Field(50, description="embedder=lsi: how many")
     open_share: Share = Field(0.0005, description="embedder=lsi: least share of cells of a peak")
+    classifier: Literal["graph", "knn"] = Field(
+        "graph", description="what names cells; knn: the nearest of the reference, not trained"
+    )
     neighbours: PositiveInt = Field(15, description="nearest cells that a cell is joined with")
     mode: Literal["auto", "full", "sgc", "cluster"] = Field(
         "auto", description="whole graphs at once, propagated before, or by parts"
@@ -83,7 +86,7 @@ class SeqalignOptions(Options):
     first_step: bool = Field(True, description="one propagation in the first layer too")
     source_steps: NonNegativeInt = Field(0, description="in the second, in the reference")
     target_steps: NonNegativeInt = Field(10, description="K, in the second, in the query")
-    teleport: Share = Field(0.0, description="share of its own that a cell keeps in every step")
+    teleport: Share = Field(0.1, description="share of its own that a cell keeps in every step")
     align: Literal["adversarial", "mmd", "coral", "none"] = Field(
         "adversarial", description="what draws the data sets together"
     )
@@ -93,12 +96,12 @@ class SeqalignOptions(Options):
     prior: bool = Field(
         False, description="align reference cells by how common their type is in the query"
     )
-    center: bool = Field(False, description="take the mean of each data set away first")
+    center: bool = Field(True, description="take the mean of each data set away first")
     balance: Rebalance = Field("none", description="help for small types, by weights or logits")
     epochs: PositiveInt = Field(200, description="epochs; steps, with whole graphs")
     batch_size: PositiveInt = Field(512, description="mode=sgc: cells in a batch")
-    lr: PositiveFloat = Field(5e-3, description="learning rate")
-    weight_decay: NonNegativeFloat = Field(5e-3, description="of AdamW")
+    lr: PositiveFloat = Field(0.01, description="learning rate (SGD, momentum 0.9)")
+    weight_decay: NonNegativeFloat = Field(1e-3, description="of SGD")
 
 
 # --- the network -------------------------------------------------------------------------------
@@ -117,16 +120,17 @@ class _Reverse(torch.autograd.Function):
         return -ctx.alpha * grads[0], None
 
 
-class Domain(nn.Module):
-    """The cells of one data set: their graph, their mean and, in training, their types."""
+class Domain(Grown):
+    """The cells of one data set: their graph, their mean and their types (-1: not known)."""
 
     mean: Tensor
+    y: Tensor
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.graph = Graph(width)
         self.register_buffer("mean", torch.zeros(width))
-        self.y = torch.zeros(0, dtype=torch.int64)
+        self.register_buffer("y", torch.zeros(0, dtype=torch.int64))
         self.key = torch.zeros(0, dtype=torch.int64)
         self.part = torch.zeros(0, dtype=torch.int64)
 
@@ -186,14 +190,17 @@ class SeqalignNet(nn.Module):
         return h2, scores, scores
 
     def _spread(self, graph: Graph, h: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-        """One step before the last, and after it."""
+        """One step before the last (for new cells alone: not while training), and after it."""
         teleport = self.options.teleport
-        return graph.spread(h, max(steps - 1, 0), teleport), graph.spread(h, steps, teleport)
+        now = graph.spread(h, steps, teleport)
+        return now if self.training else graph.spread(h, max(steps - 1, 0), teleport), now
 
     def forward(self, x: Tensor, domain: int) -> Output:
         """Any cells, hung on to the graph of their data set."""
         home = self.domain(domain)
         x, graph, steps = x - home.mean, home.graph, self.steps(domain)
+        if self.options.classifier == "knn":
+            return Output(x, self.votes(x))
         near, told = graph.near(x, self.options.neighbours), self.tables(domain)
         if self.sgc():
             h2, scores, _ = self.plain(self._moved(x, near, told, steps + 2))
@@ -202,6 +209,15 @@ class SeqalignNet(nn.Module):
             x = near.step(x, graph.x, graph.spread(graph.x, 1))
         h2 = self._moved(self.second(self.first(x).relu()), near, told, steps).relu()
         return Output(h2, near.step(self.last(h2), told.third, told.scores))
+
+    def votes(self, x: Tensor) -> Tensor:
+        """Logarithms of the shares of types among the nearest labelled cells of the reference."""
+        home = self.domain(SOURCE)
+        labelled = home.y >= 0
+        cells, y = home.graph.x[labelled], home.y[labelled]
+        found, _ = neighbours(x, cells, min(self.options.neighbours, len(cells)))
+        share = F.one_hot(y[found], self.last.out_features).to(x.dtype).mean(1)
+        return share.clamp_min(1e-6).log()
 
     def _moved(self, h: Tensor, near: Near, told: Tables, steps: int) -> Tensor:
         """``steps`` propagations of cells that hang on to a graph."""
@@ -383,7 +399,7 @@ def mmd(h: Tensor, other: Tensor) -> Float[Tensor, ""]:
     both = torch.cat([h, other])
     far = torch.cdist(both, both).square()
     middle = far.detach().mean().clamp_min(1e-12)
-    kernel = torch.stack([(-far / (middle * 2.0**i)).exp() for i in range(-2, 3)]).sum(0)
+    kernel = sum(((-far / (middle * 2.0**i)).exp() for i in range(-2, 3)), far.new_zeros(()))
     n = len(h)
     return kernel[:n, :n].mean() + kernel[n:, n:].mean() - 2 * kernel[:n, n:].mean()
 
@@ -407,9 +423,11 @@ class Seqalign(Method[SeqalignOptions]):
     presets: ClassVar = {
         "paper": {
             "dim": 128,
+            "center": False,
             "target_steps": 30,
+            "teleport": 0.0,
             "weight": 0.001,
-            "weight_decay": 1e-3,
+            "lr": 0.1,
         }
     }
 
@@ -455,10 +473,12 @@ class Seqalign(Method[SeqalignOptions]):
     def stages(self, options: SeqalignOptions, sizes: Sequence[int]) -> Sequence[Stage]:
         """One stage over both data sets."""
         loss = partial(align_loss, even=balance(sizes, options.balance))
-        optim = Optim(options.lr, weight_decay=options.weight_decay, clip=None)
+        optim = Optim(options.lr, "sgd", weight_decay=options.weight_decay, clip=None)
         step = Step(loss, lambda net: net, optim)
         by_batch = options.mode == "sgc" or (options.mode == "auto" and sum(sizes) > WHOLE)
         size = options.batch_size if by_batch else max(sum(sizes), 1)
+        if options.classifier == "knn":
+            return (Stage("neighbours", (), 1, size, unlabelled=True, before=join_cells),)
         return (Stage("align", (step,), options.epochs, size, unlabelled=True, before=join_cells),)
 
     def predict(self, net: nn.Module, batch: Batch) -> Output:

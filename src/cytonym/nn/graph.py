@@ -16,7 +16,17 @@ SAME = 1e-6
 """Squared distance, as a share of a cell's squared length, below which two cells are one."""
 
 
-class Graph(nn.Module):
+class Grown(nn.Module):
+    """A module whose buffers take the size of what is loaded."""
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
+        for name, buffer in [*self.named_buffers(recurse=False)]:
+            if (given := state_dict.get(prefix + name)) is not None:
+                setattr(self, name, torch.empty_like(given, device=buffer.device))
+        super()._load_from_state_dict(state_dict, prefix, *rest)  # type: ignore[arg-type]
+
+
+class Graph(Grown):
     """Cells ``x``, joined with their nearest ones, and Â = D^-1/2 (A + I) D^-1/2 over them.
 
     A is 1 where either of two cells is among the ``k`` nearest (Euclidean) of the other.
@@ -98,11 +108,8 @@ class Graph(nn.Module):
         return self._matrix
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
-        for name, buffer in [*self.named_buffers(recurse=False)]:
-            if (given := state_dict.get(prefix + name)) is not None:
-                setattr(self, name, torch.empty_like(given, device=buffer.device))
         self._matrix = None
-        super()._load_from_state_dict(state_dict, prefix, *rest)  # type: ignore[arg-type]
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 class Near:

@@ -105,7 +105,7 @@ class StageRun:
 
     def _ready(self, step: Step) -> _Running:
         part = list(step.part(self.net).parameters())
-        optimizer = _adamw(part, step.optim) if step.optim.solver == "adamw" else None
+        optimizer = None if step.optim.solver == "lbfgs" else _optimizer(part, step.optim)
         with only(self.net, part):
             taught = self.accelerator.prepare_model(_Taught(self.net, step))
         return _Running(step, taught, optimizer, part)
@@ -300,13 +300,15 @@ class StageRun:
         self.best_epoch = snapshot.facts["best_epoch"]
 
 
-def _adamw(part: Sequence[nn.Parameter], optim: Optim) -> torch.optim.AdamW:
-    """Weight decay on matrices only."""
+def _optimizer(part: Sequence[nn.Parameter], optim: Optim) -> torch.optim.Optimizer:
+    """AdamW or SGD; weight decay on matrices only."""
     groups = [
         {"params": [p for p in part if p.ndim > 1], "weight_decay": optim.weight_decay},
         {"params": [p for p in part if p.ndim <= 1], "weight_decay": 0.0},
     ]
     groups = [one for one in groups if one["params"]]
+    if optim.solver == "sgd":
+        return torch.optim.SGD(groups, lr=optim.lr, momentum=optim.momentum)
     return torch.optim.AdamW(groups, lr=optim.lr, eps=optim.eps, fused=True)
 
 
