@@ -29,7 +29,8 @@ CLOCK = Clock("align", 3, 0.5, 7)
 
 
 def options(**changes):
-    plain = {"teleport": 0.0, "center": False, "hidden": 8, "neighbours": 4, "dropout": 0.0}
+    plain = {"teleport": 0.0, "center": False, "metric": "euclidean", "linear_path": False}
+    plain |= {"hidden": 8, "neighbours": 4, "dropout": 0.0}
     return get("seqalign").Options(**{**plain, **changes})
 
 
@@ -62,9 +63,9 @@ def test_the_layers_are_those_of_the_equations(domain, steps):
     def linear(layer, h):
         return h @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
 
-    h1 = np.maximum(a @ linear(model.first, x), 0)
-    h2 = np.maximum(np.linalg.matrix_power(a, steps) @ linear(model.second, h1), 0)
-    want = a @ linear(model.last, h2)
+    h1 = np.maximum(a @ linear(model.layers.first, x), 0)
+    h2 = np.maximum(np.linalg.matrix_power(a, steps) @ linear(model.layers.second, h1), 0)
+    want = a @ linear(model.layers.last, h2)
     told = model.whole(graph, model.steps(domain))
     np.testing.assert_allclose(told.scores.detach(), want, atol=1e-4)
 
@@ -75,7 +76,7 @@ def test_the_layers_are_those_of_the_equations(domain, steps):
         {"target_steps": 3, "teleport": 0.2},
         {"mode": "sgc"},
         {"first_step": False},
-        {"center": True},
+        {"center": True, "metric": "cosine"},
     ],
 )
 def test_a_cell_that_was_in_the_fit_gets_the_answer_of_the_fit(changes):
@@ -130,7 +131,7 @@ def test_the_discriminator_learns_to_tell_and_the_features_to_hide():
     h.requires_grad_()
     loss = told_apart(model, h, other, 1.0, None)
     loss.backward()
-    weight = model.discriminator[0].weight
+    weight = model.layers.discriminator[0].weight
     assert weight.grad is not None
     with torch.no_grad():
         weight -= 0.5 * weight.grad
@@ -179,7 +180,7 @@ def test_every_way_to_align_gives_a_finite_loss_and_gradients(align, mode):
     parts["total"].backward()
     assert torch.isfinite(parts["total"])
     assert ("domains" in parts) == (align != "none")
-    for layer in (model.first, model.second, model.last):
+    for layer in (model.layers.first, model.layers.second, model.layers.last):
         assert torch.isfinite(layer.weight.grad).all()
 
 

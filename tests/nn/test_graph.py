@@ -67,12 +67,13 @@ def test_a_cell_of_the_graph_gets_what_became_of_it_and_a_new_one_a_mean_of_its_
     after = graph.spread(h, 1)
     near = graph.near(x[5:9], 4)
     assert near.same.all()
-    torch.testing.assert_close(near.step(h[5:9], h, after), after[5:9])
+    torch.testing.assert_close(near.found(after, h[:4]), after[5:9])
     new = graph.near(x[5:6] + 0.05, 4)
     assert not new.same.any()
+    torch.testing.assert_close(new.found(after, h[:1]), h[:1])
     degree = graph.start.diff()[new.cell[0]].float()
     want = h[5] / 5 + (h[new.cell[0]] / (5 * degree).sqrt()[:, None]).sum(0)
-    torch.testing.assert_close(new.step(h[5:6], h, after)[0], want)
+    torch.testing.assert_close(new.step(h[5:6], h)[0], want)
 
 
 def test_a_graph_is_saved_with_the_weights_and_comes_back():

@@ -12,7 +12,7 @@ alpha strength of the reversed gradient, lambda weight of the domain loss.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from math import exp
@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cytonym.dna.peaks import Embedder, PeakReader
-from cytonym.methods.base import Method, Needs
+from cytonym.methods.base import Method, Needs, part, solved
 from cytonym.nn.graph import Graph, Grown, Near, neighbours
-from cytonym.nn.losses import Balance, Rebalance, balance, classification
+from cytonym.nn.losses import Balance, Rebalance, balance, classification, ridge
 from cytonym.options import Options, Share
 from cytonym.prep import Components, Open, Scale, SequenceCells, TfIdf
 from cytonym.types import Batch, Clock, Optim, Output, Stage, Step, Transform
@@ -97,6 +97,13 @@ class SeqalignOptions(Options):
         False, description="align reference cells by how common their type is in the query"
     )
     center: bool = Field(True, description="take the mean of each data set away first")
+    metric: Literal["cosine", "euclidean"] = Field(
+        "cosine", description="of neighbours; cosine: cells of one length throughout"
+    )
+    linear_path: bool = Field(
+        True, description="a linear map of the embedding, solved first, shares in the scores"
+    )
+    penalty: NonNegativeFloat = Field(1.0, description="L2 penalty of the linear path")
     balance: Rebalance = Field("none", description="help for small types, by weights or logits")
     epochs: PositiveInt = Field(200, description="epochs; steps, with whole graphs")
     batch_size: PositiveInt = Field(512, description="mode=sgc: cells in a batch")
@@ -134,21 +141,47 @@ class Domain(Grown):
         self.key = torch.zeros(0, dtype=torch.int64)
         self.part = torch.zeros(0, dtype=torch.int64)
 
+    def ready(self, x: Tensor, options: SeqalignOptions) -> Tensor:
+        """Cells without the mean of their data set; all of one length for the cosine."""
+        x = x - self.mean
+        return x if options.metric == "euclidean" else F.normalize(x, dim=1) * x.shape[1] ** 0.5
 
-class SeqalignNet(nn.Module):
+    def take(self, x: Tensor, y: Tensor, key: Tensor, options: SeqalignOptions) -> None:
+        """Keep the cells, in the order of their keys, and make their graph."""
+        order = key.argsort()
+        self.mean = x.mean(0) if options.center else torch.zeros_like(self.mean)
+        x, self.y, self.key = self.ready(x[order], options), y[order], key[order]
+        self.part = parted(x, options) if options.mode == "cluster" else self.y * 0
+        if not (self.graph.x.shape == x.shape and torch.equal(self.graph.x, x)):
+            several = self.part if options.mode == "cluster" else None
+            self.graph.build(x, options.neighbours, several)
+
+
+class Layers(nn.Module):
     """Three graph convolutions shared by both data sets, and the discriminator."""
 
     def __init__(self, width: int, n_types: int, options: SeqalignOptions) -> None:
         super().__init__()
-        self.options = options
         self.first = nn.Linear(width, options.hidden)
         self.second = nn.Linear(options.hidden, options.hidden)
         self.last = nn.Linear(options.hidden, n_types)
         widths = (options.hidden, *options.discriminator)
-        layers: list[nn.Module] = []
+        deep: list[nn.Module] = []
         for before, after in pairwise(widths):
-            layers += [nn.Linear(before, after), nn.ReLU()]
-        self.discriminator = nn.Sequential(*layers, nn.Linear(widths[-1], 2))
+            deep += [nn.Linear(before, after), nn.ReLU()]
+        self.discriminator = nn.Sequential(*deep, nn.Linear(widths[-1], 2))
+
+
+class SeqalignNet(nn.Module):
+    """``layers``, ``linear`` (the linear path), and the cells of both data sets."""
+
+    def __init__(self, width: int, n_types: int, options: SeqalignOptions) -> None:
+        super().__init__()
+        self.options, self.n_types = options, n_types
+        self.layers = Layers(width, n_types, options)
+        self.linear = nn.Linear(width, n_types) if options.linear_path else None
+        for parameter in self.linear.parameters() if self.linear is not None else ():
+            nn.init.zeros_(parameter)
         self.domains = nn.ModuleList([Domain(width), Domain(width)])
         self._tables: dict[int, Tables] = {}
         self._moved_cells: dict[int, Tensor] = {}
@@ -170,45 +203,45 @@ class SeqalignNet(nn.Module):
 
     def whole(self, graph: Graph, steps: int) -> Tables:
         """All cells of a graph (Eqs. 9 to 15)."""
-        h1 = graph.spread(self.first(graph.x), int(self.options.first_step)).relu()
-        second = self.second(F.dropout(h1, self.options.dropout, self.training))
-        before, now = self._spread(graph, second, steps)
-        h2 = now.relu()
-        third = self.last(h2)
-        return Tables(before, now, h2, third, graph.spread(third, 1))
+        first = self._spread(graph, self.layers.first(graph.x), int(self.options.first_step))
+        h1 = F.dropout(first.now.relu(), self.options.dropout, self.training)
+        second = self._spread(graph, self.layers.second(h1), steps)
+        h2 = second.now.relu()
+        last = self._spread(graph, self.layers.last(h2), 1)
+        return Tables((first, second, last), h2, last.now)
 
     def early(self, graph: Graph, steps: int) -> Tables:
         """All cells of a graph, propagated before the first layer (mode sgc)."""
-        before, now = self._spread(graph, graph.x, steps)
-        return Tables(before, now, *self.plain(now))
+        spread = self._spread(graph, graph.x, steps)
+        return Tables((spread,), *self.plain(spread.now))
 
-    def plain(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The second layer and the scores (twice: nothing is propagated after) of given cells."""
-        h1 = F.dropout(self.first(z).relu(), self.options.dropout, self.training)
-        h2 = self.second(h1).relu()
-        scores = self.last(h2)
-        return h2, scores, scores
+    def plain(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The second layer and the scores of cells that are not propagated any more."""
+        h1 = F.dropout(self.layers.first(z).relu(), self.options.dropout, self.training)
+        h2 = self.layers.second(h1).relu()
+        return h2, self.layers.last(h2)
 
-    def _spread(self, graph: Graph, h: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-        """One step before the last (for new cells alone: not while training), and after it."""
+    def _spread(self, graph: Graph, h: Tensor, steps: int) -> Spread:
         teleport = self.options.teleport
         now = graph.spread(h, steps, teleport)
-        return now if self.training else graph.spread(h, max(steps - 1, 0), teleport), now
+        known = self.training or not steps  # only new cells need the step before the last
+        return Spread(now if known else graph.spread(h, steps - 1, teleport), now)
 
     def forward(self, x: Tensor, domain: int) -> Output:
         """Any cells, hung on to the graph of their data set."""
         home = self.domain(domain)
-        x, graph, steps = x - home.mean, home.graph, self.steps(domain)
+        x, graph, steps = home.ready(x, self.options), home.graph, self.steps(domain)
         if self.options.classifier == "knn":
             return Output(x, self.votes(x))
         near, told = graph.near(x, self.options.neighbours), self.tables(domain)
         if self.sgc():
-            h2, scores, _ = self.plain(self._moved(x, near, told, steps + 2))
-            return Output(h2, scores)
-        if self.options.first_step:
-            x = near.step(x, graph.x, graph.spread(graph.x, 1))
-        h2 = self._moved(self.second(self.first(x).relu()), near, told, steps).relu()
-        return Output(h2, near.step(self.last(h2), told.third, told.scores))
+            h2, scores = self.plain(self._hung(x, near, told.spread[0], steps + 2))
+        else:
+            first, second, last = told.spread
+            h1 = self._hung(self.layers.first(x), near, first, int(self.options.first_step)).relu()
+            h2 = self._hung(self.layers.second(h1), near, second, steps).relu()
+            scores = self._hung(self.layers.last(h2), near, last, 1)
+        return Output(h2, scores if self.linear is None else (scores + self.linear(x)) / 2)
 
     def votes(self, x: Tensor) -> Tensor:
         """Logarithms of the shares of types among the nearest labelled cells of the reference."""
@@ -216,17 +249,17 @@ class SeqalignNet(nn.Module):
         labelled = home.y >= 0
         cells, y = home.graph.x[labelled], home.y[labelled]
         found, _ = neighbours(x, cells, min(self.options.neighbours, len(cells)))
-        share = F.one_hot(y[found], self.last.out_features).to(x.dtype).mean(1)
+        share = F.one_hot(y[found], self.n_types).to(x.dtype).mean(1)
         return share.clamp_min(1e-6).log()
 
-    def _moved(self, h: Tensor, near: Near, told: Tables, steps: int) -> Tensor:
+    def _hung(self, h: Tensor, near: Near, told: Spread, steps: int) -> Tensor:
         """``steps`` propagations of cells that hang on to a graph."""
         if not steps:
             return h
         own = near.mean(told.before) if steps > 1 else h
-        moved = near.step(own, told.before, told.now)
-        kept = (1 - self.options.teleport) * moved + self.options.teleport * h
-        return torch.where(near.same[:, None], moved, kept)
+        teleport = self.options.teleport
+        new = (1 - teleport) * near.step(own, told.before) + teleport * h
+        return near.found(told.now, new)
 
     def tables(self, domain: int) -> Tables:
         """What became of the cells of a graph; kept until the network is trained on."""
@@ -242,8 +275,8 @@ class SeqalignNet(nn.Module):
         if domain not in self._moved_cells:
             graph = self.domain(domain).graph
             with torch.no_grad():
-                _, now = self._spread(graph, graph.x, self.steps(domain) + 2)
-            self._moved_cells[domain] = now
+                spread = self._spread(graph, graph.x, self.steps(domain) + 2)
+            self._moved_cells[domain] = spread.now
         return self._moved_cells[domain]
 
     def sgc(self) -> bool:
@@ -263,16 +296,19 @@ class SeqalignNet(nn.Module):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tables:
-    """All cells of a graph. ``before`` and ``now`` are what is propagated one step before its last
-    and after it, ``h2`` the second layer, ``third`` and ``scores`` the last one, before and after
-    its propagation.
-    """
+class Spread:
+    """Values of all cells of a graph, one step before the last propagation and after it."""
 
     before: Tensor
     now: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tables:
+    """What became of all cells of a graph: in each layer that propagates, and in the end."""
+
+    spread: tuple[Spread, ...]
     h2: Tensor
-    third: Tensor
     scores: Tensor
 
 
@@ -282,22 +318,13 @@ class Tables:
 def join_cells(net: nn.Module, batches: Iterable[Batch]) -> None:
     """Before training: take the cells of both data sets in, and make their graphs."""
     assert isinstance(net, SeqalignNet)
-    options = net.options
     found = [(one.x[ATAC], one.y, one.key, one.domain) for one in batches]
     x, y, key, domain = (torch.cat(one) for one in zip(*found, strict=True))
     for number, home in enumerate(net.domains):
         own = domain == number
-        if not own.any():
-            continue
-        assert isinstance(home, Domain)
-        order = key[own].argsort()
-        cells = x[own][order]
-        home.mean = cells.mean(0) if options.center else torch.zeros_like(home.mean)
-        cells = cells - home.mean
-        home.y, home.key = y[own][order], key[own][order]
-        home.part = parted(cells, options) if options.mode == "cluster" else home.y * 0
-        several = home.part if options.mode == "cluster" else None
-        home.graph.build(cells, options.neighbours, several)
+        if own.any():
+            assert isinstance(home, Domain)
+            home.take(x[own], y[own], key[own], net.options)
     net.forget()
 
 
@@ -339,7 +366,7 @@ def shown(net: SeqalignNet, number: int, batch: Batch, clock: Clock) -> tuple[Te
     if net.sgc():
         table = net.propagated(number)
         rows = torch.searchsorted(home.key, batch.key[batch.domain == number])
-        h2, scores, _ = net.plain(table[rows])
+        h2, scores = net.plain(table[rows])
         return h2, scores, home.y[rows]
     if net.options.mode == "cluster":
         part = int(home.part[clock.seed * 7919 % len(home.part)])
@@ -348,6 +375,19 @@ def shown(net: SeqalignNet, number: int, batch: Batch, clock: Clock) -> tuple[Te
         return told.h2, told.scores, home.y[rows]
     told = net.whole(home.graph, steps)
     return told.h2, told.scores, home.y
+
+
+def linear_loss(
+    net: nn.Module, batch: Batch, clock: Clock, *, n_cells: int, even: Balance
+) -> dict[str, Tensor]:
+    """Cross-entropy of the linear path, with the penalty of logistic regression (convex)."""
+    assert isinstance(net, SeqalignNet)
+    assert net.linear is not None
+    learn = batch.domain == SOURCE
+    x = net.domain(SOURCE).ready(batch.x[ATAC][learn], net.options)
+    fit = classification(net.linear(x), batch.y[learn], even=even, whole=True)
+    shrink = ridge(net.linear.weight, net.options.penalty, n_cells)
+    return {"total": fit + shrink, "linear": fit.detach()}
 
 
 def strength(progress: float, schedule: str) -> float:
@@ -365,7 +405,7 @@ def told_apart(
     Both data sets weigh alike; ``share`` weighs the cells of the reference among themselves.
     """
     both = [
-        F.cross_entropy(net.discriminator(reverse(one, alpha)), y, reduction="none")
+        F.cross_entropy(net.layers.discriminator(reverse(one, alpha)), y, reduction="none")
         for one, y in (
             (h, torch.zeros(len(h), dtype=torch.int64, device=h.device)),
             (other, torch.ones(len(other), dtype=torch.int64, device=h.device)),
@@ -424,6 +464,8 @@ class Seqalign(Method[SeqalignOptions]):
         "paper": {
             "dim": 128,
             "center": False,
+            "metric": "euclidean",
+            "linear_path": False,
             "target_steps": 30,
             "teleport": 0.0,
             "weight": 0.001,
@@ -471,15 +513,22 @@ class Seqalign(Method[SeqalignOptions]):
         return SeqalignNet(widths[ATAC], n_types, options)
 
     def stages(self, options: SeqalignOptions, sizes: Sequence[int]) -> Sequence[Stage]:
-        """One stage over both data sets."""
-        loss = partial(align_loss, even=balance(sizes, options.balance))
-        optim = Optim(options.lr, "sgd", weight_decay=options.weight_decay, clip=None)
-        step = Step(loss, lambda net: net, optim)
-        by_batch = options.mode == "sgc" or (options.mode == "auto" and sum(sizes) > WHOLE)
-        size = options.batch_size if by_batch else max(sum(sizes), 1)
+        """The linear path, by the reference; then the graphs of both data sets."""
+        n_cells, even = sum(sizes), balance(sizes, options.balance)
+        first = solved("linear", (), n_cells)
+        first = replace(first, unlabelled=True, before=join_cells)
         if options.classifier == "knn":
-            return (Stage("neighbours", (), 1, size, unlabelled=True, before=join_cells),)
-        return (Stage("align", (step,), options.epochs, size, unlabelled=True, before=join_cells),)
+            return (first,)  # nothing but the cells is taken in
+        teach = partial(linear_loss, n_cells=n_cells, even=even)
+        solve = Step(teach, part("linear"), Optim(solver="lbfgs"))
+        optim = Optim(options.lr, "sgd", weight_decay=options.weight_decay, clip=None)
+        step = Step(partial(align_loss, even=even), part("layers"), optim)
+        by_batch = options.mode == "sgc" or (options.mode == "auto" and n_cells > WHOLE)
+        size = options.batch_size if by_batch else max(n_cells, 1)
+        align = Stage("align", (step,), options.epochs, size, unlabelled=True, before=join_cells)
+        if not options.linear_path:
+            return (align,)
+        return (replace(first, steps=(solve,)), align)
 
     def predict(self, net: nn.Module, batch: Batch) -> Output:
         """Second layer and scores, each cell hung on to the graph of its data set."""

@@ -122,12 +122,13 @@ class Near:
     def __init__(self, cell: Tensor, weight: Tensor, own: Tensor, same: Tensor) -> None:
         self.cell, self.weight, self.own, self.same = cell, weight, own, same
 
-    def step(self, h: Tensor, table: Tensor, after: Tensor) -> Tensor:
-        """One propagation: own values ``h``, those of the graph ``table``, and what became of
-        them (``after``), which is the answer for a cell that is in the graph.
-        """
-        mixed = self.own[:, None] * h + (self.weight[..., None] * table[self.cell]).sum(1)
-        return torch.where(self.same[:, None], after[self.cell[:, 0]].to(mixed.dtype), mixed)
+    def step(self, h: Tensor, table: Tensor) -> Tensor:
+        """One propagation: own values ``h``, those of the graph ``table``."""
+        return self.own[:, None] * h + (self.weight[..., None] * table[self.cell]).sum(1)
+
+    def found(self, after: Tensor, new: Tensor) -> Tensor:
+        """``after`` of the cells that are in the graph, ``new`` of those that are not."""
+        return torch.where(self.same[:, None], after[self.cell[:, 0]].to(new.dtype), new)
 
     def mean(self, table: Tensor) -> Tensor:
         """Mean of the neighbours by weight."""

@@ -1,0 +1,128 @@
+"""ATAC cells of real data without a genome: seqalign on LSI against scikit-learn on the same LSI.
+
+    python benchmarks/seqalign_cells.py --data DIR --out FOLDER --seeds 0-4
+
+SNARE-seq mouse cortex (ATAC, six libraries teach and two are named, four folds) and sorted human
+blood progenitors (BM0828, five stratified folds, drawn by the seed). The baselines read the 50
+components that seqalign reads: TF-IDF of cells of unit length, singular vectors without the first,
+scaled, all fitted on the reference. Lines go to ``seqalign_cells.jsonl``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import SVC
+
+import common
+import cytonym
+import snare
+from cytonym.data.read import Reading
+from cytonym.evaluate import scores
+
+BLOOD = "atac/buenrostro2018_BM0828.h5ad"
+WAYS: dict[str, dict[str, Any]] = {
+    "seqalign": {},
+    "seqalign, no query": {},
+    "seqalign, paper": {"preset": "paper"},
+    "seqalign, nearest neighbours": {"classifier": "knn"},
+    "seqalign, no linear path": {"linear_path": False},
+    "seqalign, linear path alone": {"epochs": 1, "lr": 1e-9},
+}
+CLASSIFIERS = {
+    "logistic regression": lambda: LogisticRegression(max_iter=2000),
+    "logistic regression, balanced": lambda: LogisticRegression(
+        max_iter=2000, class_weight="balanced"
+    ),
+    "15 neighbours": lambda: KNeighborsClassifier(15),
+    "15 neighbours, cosine": lambda: KNeighborsClassifier(15, metric="cosine"),
+    "SVM": lambda: SVC(),
+}
+
+
+def folds(args: Any, seed: int) -> Iterator[tuple[str, int, ad.AnnData, ad.AnnData]]:
+    """Reference and query of each fold of each data set; libraries do not depend on the seed."""
+    for place, reference, query in snare.folds(snare.read(args)):
+        yield "snare", place, reference["atac"], query["atac"]
+    cells = ad.read_h5ad(args.data / BLOOD)
+    y = cells.obs[common.LABEL].astype(str).to_numpy()
+    cut = StratifiedKFold(5, shuffle=True, random_state=seed)
+    for place, (learn, ask) in enumerate(cut.split(y, y)):
+        yield "blood", place, cells[learn].copy(), cells[ask].copy()
+
+
+def measure(reference: ad.AnnData, query: ad.AnnData, seed: int, words: Any) -> dict[str, Any]:
+    """Every way and every classifier on one fold."""
+    truth = query.obs[common.LABEL].astype(str).to_numpy()
+    out: dict[str, Any] = {}
+    for name, way in WAYS.items():
+        model = cytonym.fit(
+            reference,
+            labels=common.LABEL,
+            method="seqalign",
+            query=None if "no query" in name else query,
+            seed=seed,
+            options={"embedder": "lsi", **way, **words},
+            validation=0,
+            progress=False,
+        )
+        out[name] = figures(truth, model.annotate(query, progress=False).labels)
+        if name == "seqalign":
+            x, asked = (components(model, one) for one in (reference, query))
+    known = reference.obs[common.LABEL].astype(str).to_numpy()
+    for name, make in CLASSIFIERS.items():
+        out[name] = figures(truth, np.asarray(make().fit(x, known).predict(asked)))
+    return {"scores": out}
+
+
+def components(model: cytonym.Annotator, cells: ad.AnnData) -> np.ndarray:
+    """What the network reads."""
+    feed = model.opened(cells, Reading()).feed
+    return np.concatenate([batch.x["atac"].numpy() for _, batch in feed.batches(512)])
+
+
+def figures(truth: np.ndarray, named: np.ndarray) -> dict[str, float]:
+    """Accuracy and macro-F1."""
+    found = scores(truth, named.astype(str))
+    return {"accuracy": found.accuracy, "macro_f1": found.macro_f1}
+
+
+def main() -> None:
+    """Every fold and seed, then the table."""
+    args = common.start(common.arguments(__doc__))
+    lines = [
+        common.once(
+            args.out / "seqalign_cells.jsonl",
+            {"data": data, "fold": fold, "seed": seed, "settings": args.settings},
+            partial(measure, reference, query, seed, args.settings),
+        )
+        for seed in args.seeds
+        for data, fold, reference, query in folds(args, seed)
+    ]
+    rows = []
+    for name in [*WAYS, *CLASSIFIERS]:
+        row: dict[str, Any] = {"method": name}
+        for data in ("snare", "blood"):
+            for key in ("accuracy", "macro_f1"):
+                own = [
+                    (line["seed"], line["scores"][name][key])
+                    for line in lines
+                    if line["data"] == data
+                ]
+                mean = pd.DataFrame(own).groupby(0)[1].mean()
+                row[f"{data} {key}"] = common.spread(mean.to_list())
+        rows.append(row)
+    text = "Means over folds; ± is the standard deviation over seeds of these means."
+    common.write(args, "seqalign_cells", "ATAC cells on LSI", [text, pd.DataFrame(rows)])
+
+
+if __name__ == "__main__":
+    main()
