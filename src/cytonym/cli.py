@@ -6,6 +6,7 @@ What is slow to import is imported inside the commands, after the arguments have
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import warnings
@@ -39,6 +40,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
+
+def _stay_offline(value: bool) -> bool:
+    if value:
+        os.environ["CYTONYM_OFFLINE"] = "1"
+    return value
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Genes = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of var with gene names.")]
 Layer = Annotated[str | None, typer.Option(metavar="L", help="Read X, raw or this layer only.")]
@@ -50,7 +58,11 @@ Modality = Annotated[
     typer.Option(metavar="rna=NAME", help="What a MuData calls a modality; repeatable."),
 ]
 Genome = Annotated[
-    Path | None, typer.Option(metavar="FASTA", help="The genome on which peaks lie (seqalign).")
+    Path | None,
+    typer.Option(metavar="FASTA", help="The genome of the peaks: a file, or hg38, mm10, ..."),
+]
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Fetch nothing from a network.", callback=_stay_offline)
 ]
 Key = Annotated[str, typer.Option(metavar="NAME", help="Name of the predicted column.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Cells at a time.")]
@@ -124,6 +136,7 @@ def fit(
         Path | None, typer.Option(help="Learn for these cells: only features that they have.")
     ] = None,
     genome: Genome = None,
+    offline: Offline = False,
     atac: Atac = None,
     genes: Genes = None,
     layer: Layer = None,
@@ -214,6 +227,7 @@ def annotate(
     ],
     key: Key = "cell_type_pred",
     genome: Genome = None,
+    offline: Offline = False,
     atac: Atac = None,
     genes: Genes = None,
     layer: Layer = None,
@@ -274,6 +288,7 @@ def embed(
         Path, typer.Option(metavar="OUT", help="The same cells, embedded: .h5ad or .h5mu.")
     ],
     genome: Genome = None,
+    offline: Offline = False,
     atac: Atac = None,
     genes: Genes = None,
     layer: Layer = None,
@@ -372,7 +387,7 @@ def generate(
 @app.command()
 def network(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Cells with RNA and ATAC.")],
-    genome: Annotated[Path, typer.Option(metavar="FASTA", help="The genome of the peaks.")],
+    genome: Annotated[Path, typer.Option(metavar="FASTA", help="The genome: a file or a name.")],
     genes: Annotated[Path, typer.Option(metavar="BED", help="Where genes lie: six columns.")],
     out: Annotated[Path, typer.Option(metavar="EDGES.tsv", help="The edges, a table.")],
     motifs: Annotated[
@@ -388,6 +403,7 @@ def network(
         Path | None, typer.Option(metavar="TSV", help="Known factors and targets to compare with.")
     ] = None,
     signed: Annotated[bool, typer.Option("--signed", help="Let factors repress too.")] = False,
+    offline: Offline = False,
     activity: Annotated[
         Path | None, typer.Option(metavar="OUT.h5ad", help="Also write cells × factors.")
     ] = None,

@@ -82,13 +82,14 @@ def test_float16_is_close_and_both_strands_do_not_depend_on_the_strand(checkpoin
     np.testing.assert_allclose(both[0], both[1], atol=1e-5)
 
 
-def test_what_cannot_be_read_is_told(checkpoint, tmp_path):
+def test_what_cannot_be_read_is_told(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setenv("CYTONYM_OFFLINE", "1")
     with pytest.raises(DataError, match="at most 366 bases"):
         NucleotideTransformer(str(checkpoint)).embed(["A" * 600])
     with pytest.raises(DataError, match=r"lacks config.json, vocab.txt, model.safetensors"):
         NucleotideTransformer(str(tmp_path)).embed(["A" * 60])
     with pytest.raises(DataError, match="there is no such folder"):
-        NucleotideTransformer("nobody/nothing", offline=True).embed(["A" * 60])
+        NucleotideTransformer("nobody/nothing").embed(["A" * 60])
 
 
 def test_the_name_changes_with_the_weights_and_with_what_is_read(checkpoint, tmp_path):

@@ -22,6 +22,7 @@ from cytonym.data.contents import Contents
 from cytonym.data.joined import Opened, facts_of, join, open_modalities
 from cytonym.data.source import Cells, Part, damaged
 from cytonym.data.tenx import find_matrix, open_mtx_folder, open_tenx_h5
+from cytonym.dna.fetch import genome_file
 from cytonym.errors import DataError, Problem, suggest
 
 FORMATS = (
@@ -82,14 +83,15 @@ def open_cells(
     modalities
         What the parts of a MuData are called: ``{"rna": "GEX", "atac": "peaks"}``.
     genome
-        The FASTA file of the genome on which peaks lie, for methods that read DNA.
+        The genome on which peaks lie, for methods that read DNA: a FASTA file, or a name
+        (``hg19``, ``hg38``, ``mm10``, ``mm39``) by which it is fetched once.
 
     Raises
     ------
     DataError
         With all problems: no such file, damaged, no cells, no genes, no usable numbers.
     """
-    found = None if genome is None else Path(genome).expanduser()
+    found = None if genome is None else genome_file(genome)
     return open_read(data, Reading(genes, layer, modalities, found))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from cytonym.dna.embed import Change, Kmers, Letters, Motifs, SequenceEmbedder, changed
+from cytonym.dna.fetch import cache_folder
 from cytonym.dna.genome import windows
 from cytonym.dna.intervals import intervals
 from cytonym.dna.motifs import jaspar_motifs, read_motifs
@@ -139,12 +139,6 @@ class PeakReader:
             found = jaspar_motifs() if self.motifs is None else read_motifs(self.motifs)
             return Motifs(found, self.window)
         return Letters(self.window) if self.kind == "cnn" else Kmers(self.k, self.window)
-
-
-def cache_folder() -> Path:
-    """``CYTONYM_CACHE``, else ``cytonym`` in the user's cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("CYTONYM_CACHE") or Path(base) / "cytonym")
 
 
 def kept(embedder: SequenceEmbedder, sequences: list[str]) -> np.ndarray:

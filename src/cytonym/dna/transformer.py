@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from cytonym.dna.fetch import offline
 from cytonym.errors import DataError, Problem
 
 WORD = 6
@@ -49,8 +50,6 @@ class NucleotideTransformer:
         give both the same.
     half
         Whether to compute in float16.
-    offline
-        Whether the hub may not be asked.
     """
 
     checkpoint: str
@@ -60,7 +59,6 @@ class NucleotideTransformer:
     both_strands: bool = False
     half: bool = False
     batch_size: int = 16
-    offline: bool = False
 
     @property
     def name(self) -> str:
@@ -92,7 +90,7 @@ class NucleotideTransformer:
         folder = Path(self.checkpoint).expanduser()
         if not folder.is_dir():
             try:
-                found = snapshot_download(self.checkpoint, local_files_only=self.offline)
+                found = snapshot_download(self.checkpoint, local_files_only=offline())
             except (HFValidationError, LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
                 what = (
                     f"there is no such folder, and the hub did not give it ({type(error).__name__})"

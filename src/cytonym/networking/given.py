@@ -21,6 +21,7 @@ from cytonym.dna import (
     peak_sequences,
     read_motifs,
 )
+from cytonym.dna.fetch import genome_file
 from cytonym.dna.intervals import intervals
 from cytonym.errors import CytonymError, DataError, Problem
 from cytonym.opening import Data
@@ -115,7 +116,7 @@ def placed(space: FeatureSpace, subject: str) -> Peaks:
 def sequences_of(genome: str | Path, peaks: Peaks | None) -> Iterator[str]:
     """The DNA of the peaks, later; whether the file has them all is checked now."""
     nothing = pd.DataFrame({"chrom": [], "start": [], "end": []})
-    return peak_sequences(Path(genome).expanduser(), nothing if peaks is None else peaks.table)
+    return peak_sequences(genome_file(genome), nothing if peaks is None else peaks.table)
 
 
 def motifs_of(motifs: str | Path | None) -> tuple[Motif, ...]:

@@ -134,8 +134,7 @@ class SequenceCells:
         self.learned["auroc"] = np.array(auroc)
         h = _through(trunk, x)
         self._choose(h, opened, held)
-        place = self._placed(h)
-        made = np.concatenate([place(block) for block in blocks])
+        made = self._placed(h)(opened)
         self.learned["center"], deep = made.mean(0), made.std(0)
         self.learned["scale"] = np.where(deep > 1e-8, deep, 1.0)
         return self
