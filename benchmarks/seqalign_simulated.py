@@ -1,8 +1,9 @@
 """Names across two simulated platforms that share DNA but few peaks: seqalign against what else is.
 
-    python benchmarks/seqalign_simulated.py --out FOLDER --seeds 0-4 --world depth
+    python benchmarks/seqalign_simulated.py --out FOLDER --seeds 0-2 --world depth
     python benchmarks/seqalign_simulated.py --out FOLDER --seeds 0-4 --world platform
-    python benchmarks/seqalign_simulated.py --out FOLDER --seeds 0-2 --world platform --ablations
+    python benchmarks/seqalign_simulated.py --out FOLDER --seeds 0 --world platform --ways ablations
+    python benchmarks/seqalign_simulated.py --out FOLDER --seeds 0 --world platform --ways curves
 
 Two data sets of ``cytonym.data.simulate_domains``: motifs of JASPAR in random DNA, other peak
 calls, 30 % of the loci in both, one type missing on either side. In the world ``depth`` the query
@@ -10,8 +11,9 @@ has a tenth of the reads. In the world ``platform`` it has a fifth, its reads pr
 ten fall anywhere, and all its cells are in a state that opens peaks of one type. Compared are
 seqalign (adapted to the query), the same without the query, 15 neighbours and logistic regression
 on the same embedding of the DNA, logistic regression on LSI of the peaks that overlap, and seqalign
-on shuffled DNA; ``--ablations`` changes one option at a time. Scores are of the query's cells of
-types that the reference has. Lines go to ``seqalign_simulated.jsonl``.
+on shuffled DNA. ``--ways ablations`` changes one option at a time, ``--ways curves`` k, K and
+lambda. Scores are of the cells of types that the reference has. Lines go to
+``seqalign_simulated.jsonl``.
 """
 
 from __future__ import annotations
@@ -69,6 +71,15 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "DNA of a third of the bases mutated": {"change": "mutated"},
     "DNA shuffled": {"change": "shuffled"},
     "DNA random": {"change": "random"},
+}
+CURVES: dict[str, dict[str, Any]] = {
+    **{f"k = {k}": {"neighbours": k} for k in (5, 10, 15, 30, 60)},
+    **{f"K = {steps}": {"target_steps": steps} for steps in (0, 2, 5, 10, 30)},
+    **{
+        f"K = {steps}, no teleport": {"target_steps": steps, "teleport": 0.0}
+        for steps in (2, 10, 30)
+    },
+    **{f"lambda = {weight:g}": {"weight": weight} for weight in (0.0, 0.01, 0.1, 0.3, 1.0)},
 }
 
 
@@ -179,7 +190,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder")
     parser.add_argument("--seeds", default="0-4")
     parser.add_argument("--world", choices=[*WORLDS], default="platform")
-    parser.add_argument("--ablations", action="store_true")
+    parser.add_argument("--ways", choices=["main", "ablations", "curves"], default="main")
     parser.add_argument("--n-cells", type=int, default=1000)
     parser.add_argument("--types", type=int, default=8)
     parser.add_argument("--peaks", type=int, default=4000)
@@ -188,7 +199,7 @@ def main() -> None:
     args = parser.parse_args()
     args.cells, args.settings = None, as_dict(args.words)
     args.out.mkdir(parents=True, exist_ok=True)
-    ways = ABLATIONS if args.ablations else WAYS
+    ways = {"main": WAYS, "ablations": ABLATIONS, "curves": CURVES}[args.ways]
     sizes = {name: getattr(args, name) for name in ("n_cells", "types", "peaks", "overlap")}
     lines = [
         common.once(
@@ -206,7 +217,7 @@ def main() -> None:
         }
         for name in lines[0]["scores"]
     ]
-    name = f"seqalign_simulated_{args.world}" + ("_ablations" if args.ablations else "")
+    name = f"seqalign_simulated_{args.world}_{args.ways}"
     common.write(args, name, f"Two simulated platforms: {args.world}", [pd.DataFrame(rows)])
 
 

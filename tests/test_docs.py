@@ -308,6 +308,7 @@ def test_the_pages_show_all_options_of_their_method_and_one_its_preset():
         ("cytonym methods", "linear"),
         ("cytonym methods", "scmoanno"),
         ("cytonym methods", "sctrans"),
+        ("cytonym methods", "seqalign"),
         ("preset", "sctrans paper"),
     ]
 
