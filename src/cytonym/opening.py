@@ -62,7 +62,7 @@ def open_for(
     """
     cells = data if isinstance(data, Cells) else open_read(data, how)
     check_values(method, cells, cells.name)
-    check_transforms(method, options, cells.spaces, cells.name)
+    check_transforms(transforms, cells.spaces, cells.name)
     source, coverage = align(cells, spaces, genes=how.genes, own=method.own(options))
     way = inputs(transforms, method.targets(options), source.spaces)
     bound = {name: one for name, one in way.bound.items() if name in coverage}
@@ -150,11 +150,13 @@ def check_together(method: Method, source: CellSource, subject: str) -> None:
 
 
 def check_transforms(
-    method: Method, options: Any, spaces: Mapping[str, FeatureSpace], subject: str
+    transforms: Mapping[str, tuple[Transform, ...]],
+    spaces: Mapping[str, FeatureSpace],
+    subject: str,
 ) -> None:
-    """Whether the method's transforms can read these columns; told before any work."""
+    """Whether the transforms can read these columns; told before any work."""
     problems = []
-    for modality, chain in method.features(options).items():
+    for modality, chain in transforms.items():
         for transform in chain:
             if modality in spaces and isinstance(transform, Checks):
                 try:

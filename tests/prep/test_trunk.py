@@ -7,6 +7,7 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from sklearn.metrics import roc_auc_score
 
+from cytonym.errors import DataError
 from cytonym.prep.trunk import SequenceCells, Solver, auroc
 from cytonym.types import FeatureSpace
 
@@ -40,7 +41,9 @@ class Given:
     def __init__(self, embedded):
         self.embedded = embedded
 
-    def __call__(self, space):
+    name = "given"
+
+    def __call__(self, space, *, progress=False):
         return self.embedded[[int(name[1:]) for name in space.names]]
 
     def check(self, space):
@@ -158,3 +161,14 @@ def test_letters_are_read_by_a_convolution():
     z = cells.fit(Blocks(x)).bind(Blocks(x).space).apply(x)
     assert z.shape == (30, 4)
     assert np.isfinite(z).all()
+
+
+def test_a_model_refuses_dna_that_is_read_by_other_weights(learned):
+    embedded, x, _, cells = learned
+    other = Given(embedded)
+    other.name = "other weights"
+    space = Blocks(x).space
+    again = SequenceCells(other, dim=6, hidden=32).restore(cells.state())
+    with pytest.raises(DataError, match="as read by given, not other weights"):
+        again.check(space)
+    SequenceCells(Given(embedded), dim=6, hidden=32).restore(cells.state()).check(space)

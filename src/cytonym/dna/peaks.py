@@ -53,14 +53,22 @@ class PeakReader:
     change: Change = "none"
     mutated: float = 0.3
 
-    def __call__(self, space: FeatureSpace) -> np.ndarray:
+    @property
+    def name(self) -> str:
+        """The embedder with all that changes its numbers, as its weights, and how DNA is spoilt."""
+        spoilt = "" if self.change == "none" else f", {self.change}"
+        if self.kind == "precomputed":
+            return "embeddings that were given" + spoilt
+        return self.embedder().name + spoilt
+
+    def __call__(self, space: FeatureSpace, *, progress: bool = False) -> np.ndarray:
         """``(peaks, d)``; errors are those of :meth:`check`."""
         if self.kind == "precomputed":
             return self._given(space)
         genome, places = self._found(space)
         sequences = [*windows(genome, places, self.window)]
         spoilt = changed(sequences, self.change, share=self.mutated, seed=0)
-        return kept(self.embedder(), spoilt)
+        return kept(self.embedder(), spoilt, progress=progress)
 
     def check(self, space: FeatureSpace) -> None:
         """Whether the DNA can be read.
@@ -141,7 +149,7 @@ class PeakReader:
         return Letters(self.window) if self.kind == "cnn" else Kmers(self.k, self.window)
 
 
-def kept(embedder: SequenceEmbedder, sequences: list[str]) -> np.ndarray:
+def kept(embedder: SequenceEmbedder, sequences: list[str], *, progress: bool = False) -> np.ndarray:
     """Embeddings from disk, where the same sequences were read before in the same way.
 
     The name of the file is a checksum of the embedder's name and of the DNA itself, so that no
@@ -154,7 +162,7 @@ def kept(embedder: SequenceEmbedder, sequences: list[str]) -> np.ndarray:
     path = cache_folder() / "embeddings" / f"{digest.hexdigest()[:32]}.npy"
     if path.is_file():
         return np.load(path)
-    found = embedder.embed(sequences)
+    found = embedder.embed(sequences, progress=progress)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial, partial.open("wb") as file:

@@ -265,13 +265,14 @@ def _task(
     notes += [pairs.note] if pairs and pairs.note else []
     notes += cells.read_as(spaces)
     asked, own = None, method.own(options)
-    check_transforms(method, options, spaces, cells.name)
+    chains = method.features(options)
+    check_transforms(chains, spaces, cells.name)
     if query is not None:
         known = modality_names(query)
         named = {ours: theirs for ours, theirs in (modalities or {}).items() if theirs in known}
         asked = open_cells(query, modalities=named or None, genome=genome)
         check_values(method, asked, asked.name)
-        check_transforms(method, options, asked.spaces, asked.name)
+        check_transforms(chains, asked.spaces, asked.name)
         spaces = _shared(spaces, asked, notes, genes, own)
     source, coverage = align(cells, spaces, genes=genes)
     if METHYLATION in spaces:

@@ -456,7 +456,7 @@ class Seqalign(Method[SeqalignOptions]):
     """Names ATAC cells across data sets that need not share a peak."""
 
     name: ClassVar = "seqalign"
-    paper: ClassVar = "seqAlignATAC"
+    paper: ClassVar = "seqAlignATAC (Bioinformatics, 2025, btaf682)"
     summary: ClassVar = "ATAC cells by the DNA of their peaks, aligned on graphs across data sets"
     needs: ClassVar = Needs({ATAC: "shared"}, query=True)
     Options: ClassVar = SeqalignOptions

@@ -39,7 +39,12 @@ PENALTIES = (0.1, 1.0, 10.0, 100.0, 1000.0)
 class Reader(Protocol):
     """The sequence embeddings of the peaks of a data set."""
 
-    def __call__(self, space: FeatureSpace) -> np.ndarray:
+    @property
+    def name(self) -> str:
+        """What reads them; other weights, another name."""
+        ...
+
+    def __call__(self, space: FeatureSpace, *, progress: bool = False) -> np.ndarray:
         """``(peaks, d)``."""
         ...
 
@@ -111,17 +116,23 @@ class SequenceCells:
         self.learned: dict[str, np.ndarray] = {}
 
     def check(self, space: FeatureSpace) -> None:
-        """A DataError where the DNA of the peaks cannot be read."""
+        """A DataError where the DNA of the peaks cannot be read, or not as in the fit."""
         self.read.check(space)
+        learned = str(self.learned.get("reader", self.read.name))
+        if learned != self.read.name:
+            what = f"the model was fitted on DNA as read by {learned}, not {self.read.name}"
+            problem = Problem(what, "give the checkpoint of the fit, or fit again")
+            raise DataError(problem, subject="the peaks")
 
     def fit(self, blocks: Blocks) -> Self:
         """Learn the trunk, the penalty mu, and the scale of the cells' embeddings."""
-        embedded = self.read(blocks.space)
+        embedded = self.read(blocks.space, progress=self.progress)
         if embedded.dtype == np.uint8:  # letters are read as they are
             self.learned = {}
         else:
             level, spread = embedded.mean(0), embedded.std(0)
             self.learned = {"level": level, "spread": np.where(spread > 1e-8, spread, 1.0)}
+        self.learned["reader"] = np.array(self.read.name)
         opened = _some(blocks, self.cells, self.seed)
         seen = np.bincount(opened.indices[opened.data > 0], minlength=len(embedded)) > 0
         held = np.zeros(len(seen), dtype=bool)
@@ -156,7 +167,7 @@ class SequenceCells:
 
     def _bound(self, space: FeatureSpace) -> Callable[[Matrix], np.ndarray]:
         """What places cells by the peaks of ``space``."""
-        return self._placed(self._trunk_of(self.read(space)))
+        return self._placed(self._trunk_of(self.read(space, progress=self.progress)))
 
     def _trunk_of(self, embedded: np.ndarray) -> Tensor:
         """H of these peaks, by the trunk that was learned."""
