@@ -98,7 +98,7 @@ def measure(args: argparse.Namespace, size: int) -> dict[str, Any]:
         known = world.reference.obs["cell_type"].astype(str).unique()
         del world
         command = [sys.executable, __file__, "--out", str(args.out), "--child", name]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     line = json.loads(done.stdout.splitlines()[-1])
     truth = query["cell_type"].astype(str).to_numpy()
     named = pd.Series(line.pop("labels")).to_numpy()

@@ -162,7 +162,8 @@ def check_transforms(
                 try:
                     transform.check(spaces[modality])
                 except DataError as error:
-                    problems += error.problems
+                    where = "" if error.subject == "the peaks" else f"{error.subject}: "
+                    problems += [Problem(where + one.what, one.remedy) for one in error.problems]
     if problems:
         raise DataError(problems, subject=subject)
 

@@ -228,6 +228,11 @@ def misfit(
             "name the sites as the reference does (chr1:100-600), on the same genome build, or "
             "fit with query= (--query)"
         )
+    elif coverage.modality == "atac":
+        remedy = (
+            "count the fragments on the reference's peaks (cytonym count), or name cells by the "
+            "DNA of their peaks (--method seqalign --genome)"
+        )
     elif _two_species(query, reference):
         ours, theirs = species(query.names)[0], species(reference.names)[0]
         remedy = f"the data look like {ours}, the reference like {theirs}: use one of your species"

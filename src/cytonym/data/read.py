@@ -91,7 +91,7 @@ def open_cells(
     DataError
         With all problems: no such file, damaged, no cells, no genes, no usable numbers.
     """
-    found = None if genome is None else genome_file(genome)
+    found = None if genome is None else Path(genome)
     return open_read(data, Reading(genes, layer, modalities, found))
 
 
@@ -132,7 +132,7 @@ def open_read(data: Any, how: Reading) -> Cells:
         cells = open_joined(several, how)
     if how.genome is None or "atac" not in cells.spaces:
         return cells
-    peaks = replace(cells.spaces["atac"], genome=how.genome)
+    peaks = replace(cells.spaces["atac"], genome=genome_file(how.genome))
     return replace(cells, spaces={**cells.spaces, "atac": peaks})
 
 
