@@ -1,5 +1,7 @@
 """seqAlignATAC: stage 2 by hand, and whole fits over a small genome."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -277,6 +279,21 @@ def test_bad_input_is_told_before_anything_is_learned(world, adapted, tmp_path):
         cytonym.fit(nameless, genome=world.fasta, **fit)
     with pytest.raises(DataError, match="have no coordinates"):
         cytonym.fit(world.reference, genome=world.fasta, query=nameless, **fit)
+
+
+def test_a_reference_too_large_for_one_batch_of_the_linear_path(world, monkeypatch):
+    from cytonym.methods import seqalign
+
+    parts = partial(seqalign.solved, batch_size=64)
+    monkeypatch.setattr(seqalign, "solved", parts)
+    monkeypatch.setattr(seqalign, "WHOLE", 100)  # batches for the graphs too
+    fit = {"labels": "cell_type", "method": "seqalign", "validation": 0, "progress": False}
+    model = cytonym.fit(
+        world.reference, query=world.query, genome=world.fasta, options=QUICK, **fit
+    )
+    assert model.net.sgc()
+    calls = model.annotate(world.query, genome=world.fasta, progress=False)
+    assert right(calls, world.query) > 0.85
 
 
 def test_spoilt_dna_is_worth_less(world):

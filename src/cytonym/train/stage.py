@@ -125,6 +125,8 @@ class StageRun:
                 self.stage.before(
                     self.net.eval(), (batch.to(device) for batch in self.loader.whole(self.stage))
                 )
+            if self.average is not None and self.epoch == 0:  # what is kept may have grown
+                self.average = copy_weights(self.net)
         while self.epoch < self.stage.epochs and not self._patience_is_over():
             losses = self._train_epoch()
             self.epoch += 1
