@@ -88,6 +88,9 @@ def test_what_cannot_be_read_is_told(checkpoint, tmp_path, monkeypatch):
         NucleotideTransformer(str(checkpoint)).embed(["A" * 600])
     with pytest.raises(DataError, match=r"lacks config.json, vocab.txt, model.safetensors"):
         NucleotideTransformer(str(tmp_path)).embed(["A" * 60])
+    with pytest.raises(DataError, match=r"layers, and layer=99.*\n.*\n.*of 9,996 bases has more"):
+        NucleotideTransformer(str(checkpoint), 9996, layer=99).check()
+    NucleotideTransformer(str(checkpoint), 60).check()
     with pytest.raises(DataError, match="there is no such folder"):
         NucleotideTransformer("nobody/nothing").embed(["A" * 60])
 

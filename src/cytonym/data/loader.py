@@ -208,14 +208,14 @@ class Feed:
         """
         self.keep()
         rng = np.random.default_rng(seed)
-        steps = steps or self.steps(stage)
+        own = self.steps(stage)
         taught = self._taught(stage)
         labelled = self.y[taught] >= 0
         streams = [
-            self._stream(part, steps, world, rng) for part in (taught[labelled], taught[~labelled])
+            self._stream(part, own, world, rng) for part in (taught[labelled], taught[~labelled])
         ]
-        for step in range(steps):
-            rows = np.concatenate([stream[step] for stream in streams])
+        for step in range(steps or own):
+            rows = np.concatenate([stream[step % own] for stream in streams])
             yield self.batch(rows[rank::world])
 
     def _stream(

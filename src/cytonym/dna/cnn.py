@@ -13,6 +13,9 @@ GROWTH = 1.122
 BLOCKS, LAST, SHIFT = 6, 256, 3
 """Blocks of the tower, channels after it, and bases by which a training sequence is moved."""
 
+SHORTEST = 3 * 2**BLOCKS
+"""Bases of which something is left after the tower."""
+
 
 def _block(before: int, after: int, width: int, pool: int) -> nn.Sequential:
     """GELU - convolution - batch normalisation - maximum over ``pool`` places."""

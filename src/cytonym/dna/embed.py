@@ -6,6 +6,7 @@ stays with every result: figures of one are never those of another.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -163,8 +164,10 @@ class Motifs:
     @property
     def name(self) -> str:
         """Which motifs, and the window."""
-        ids = "-".join(one.id for one in self.motifs)
-        return f"motif {ids} window={self.window}"
+        digest = hashlib.sha256()
+        for one in self.motifs:
+            digest.update(f"{one.id} {np.asarray(one.frequencies).tolist()}".encode())
+        return f"motif {len(self.motifs)} {digest.hexdigest()[:16]} window={self.window}"
 
     def embed(self, sequences: Sequence[str], *, progress: bool = False) -> np.ndarray:
         """``(sequences, motifs)`` float32."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from cytonym.dna.cnn import SHORTEST
 from cytonym.dna.embed import Change, Kmers, Letters, Motifs, SequenceEmbedder, changed
 from cytonym.dna.fetch import cache_folder
 from cytonym.dna.genome import windows
@@ -83,7 +84,14 @@ class PeakReader:
             return
         genome, places = self._found(space)
         windows(genome, places, self.window)
-        self.embedder()
+        least = {"kmer": self.k, "cnn": SHORTEST}.get(self.kind, 1)
+        if self.window < least:
+            what = f"a window of {self.window} bases is too short for embedder={self.kind}"
+            problem = Problem(what, f"take {least} or more (--set window={least})")
+            raise DataError(problem, subject="the peaks")
+        embedder = self.embedder()
+        if isinstance(embedder, NucleotideTransformer):
+            embedder.check()
 
     def _found(self, space: FeatureSpace) -> tuple[Path, Any]:
         """The genome, and where the peaks lie."""

@@ -120,6 +120,27 @@ class NucleotideTransformer:
                     digest.update(block)
         return digest.hexdigest()[:16]
 
+    def check(self) -> None:
+        """Whether the model has the layer, and places for the window, before it reads anything.
+
+        Raises
+        ------
+        DataError
+            It has not, or the checkpoint cannot be found.
+        """
+        config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        layers, places = config["num_hidden_layers"], config["max_position_embeddings"] - 2
+        problems = []
+        if not -layers - 1 <= self.layer <= layers:
+            what = f"it has {layers} layers, and layer={self.layer} is asked for"
+            problems.append(Problem(what, f"take {-layers - 1} to {layers}"))
+        words, letters = divmod(self.window, WORD)
+        if words + letters + 1 > places:
+            what = f"a window of {self.window:,} bases has more tokens than the {places:,} it reads"
+            problems.append(Problem(what, f"take at most {WORD * (places - 1):,} bases"))
+        if problems:
+            raise DataError(problems, subject=self.checkpoint)
+
     @cached_property
     def vocabulary(self) -> dict[str, int]:
         """Tokens and their numbers, as the checkpoint has them."""

@@ -265,7 +265,7 @@ def _task(
     notes += [pairs.note] if pairs and pairs.note else []
     notes += cells.read_as(spaces)
     asked, own = None, method.own(options)
-    chains = method.features(options)
+    chains = method.features(method.candidates(options)[0])
     check_transforms(chains, spaces, cells.name)
     if query is not None:
         known = modality_names(query)

@@ -132,6 +132,12 @@ def _fingerprint(method: Method, options: Options, task: Task, rows: np.ndarray)
     spread = rows[:: max(len(rows) // 256, 1)]
     for modality in task.spaces:
         digest.update(task.source.read(modality, spread).data.tobytes())
+    if task.query is not None:
+        cells = task.query.source.cells
+        digest.update("\n".join(map(str, cells)).encode())
+        some = np.arange(0, len(cells), max(len(cells) // 256, 1))
+        for modality in task.query.spaces:
+            digest.update(task.query.source.read(modality, some).data.tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -11,6 +11,7 @@ alpha strength of the reversed gradient, lambda weight of the domain loss.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -52,7 +53,7 @@ class SeqalignOptions(Options):
     """Options of ``seqalign``."""
 
     embedder: Embedder = Field("kmer", description="what reads the DNA of peaks; lsi: no DNA")
-    window: PositiveInt = Field(1000, description="bases around the middle of a peak")
+    window: PositiveInt = Field(1002, description="bases around the middle of a peak")
     k: PositiveInt = Field(6, le=8, description="embedder=kmer: length of the words")
     motifs: Path | None = Field(None, description="embedder=motif: a MEME file; none = JASPAR")
     checkpoint: str | None = Field(
@@ -318,10 +319,10 @@ class Tables:
 def join_cells(net: nn.Module, batches: Iterable[Batch]) -> None:
     """Before training: take the cells of both data sets in, and make their graphs."""
     assert isinstance(net, SeqalignNet)
-    found = [(one.x[ATAC], one.y, one.key, one.domain) for one in batches]
-    x, y, key, domain = (torch.cat(one) for one in zip(*found, strict=True))
+    found = [(one.x[ATAC], one.y, one.key, one.domain, one.present[ATAC]) for one in batches]
+    x, y, key, domain, present = (torch.cat(one) for one in zip(*found, strict=True))
     for number, home in enumerate(net.domains):
-        own = domain == number
+        own = (domain == number) & present
         if own.any():
             assert isinstance(home, Domain)
             home.take(x[own], y[own], key[own], net.options)
@@ -365,7 +366,8 @@ def shown(net: SeqalignNet, number: int, batch: Batch, clock: Clock) -> tuple[Te
     home, steps = net.domain(number), net.steps(number)
     if net.sgc():
         table = net.propagated(number)
-        rows = torch.searchsorted(home.key, batch.key[batch.domain == number])
+        own = (batch.domain == number) & batch.present[ATAC]
+        rows = torch.searchsorted(home.key, batch.key[own])
         h2, scores = net.plain(table[rows])
         return h2, scores, home.y[rows]
     if net.options.mode == "cluster":
@@ -383,7 +385,7 @@ def linear_loss(
     """Cross-entropy of the linear path, with the penalty of logistic regression (convex)."""
     assert isinstance(net, SeqalignNet)
     assert net.linear is not None
-    learn = batch.domain == SOURCE
+    learn = (batch.domain == SOURCE) & (batch.y >= 0)
     x = net.domain(SOURCE).ready(batch.x[ATAC][learn], net.options)
     fit = classification(net.linear(x), batch.y[learn], even=even, whole=True)
     shrink = ridge(net.linear.weight, net.options.penalty, n_cells)
@@ -423,7 +425,8 @@ def reverse(h: Tensor, alpha: float) -> Tensor:
 def common(guessed: Tensor, y: Tensor) -> Tensor:
     """How common the type of each reference cell is among the query's answers, at most 1."""
     share = guessed.detach().softmax(1).mean(0)
-    return (share / share.max())[y.clamp_min(0)].clamp_min(1e-3)
+    weight = (share / share.max())[y.clamp_min(0)].clamp_min(1e-3)
+    return torch.where(y < 0, weight.mean(), weight)
 
 
 def some(h: Tensor, seed: int) -> Tensor:
@@ -523,8 +526,8 @@ class Seqalign(Method[SeqalignOptions]):
         solve = Step(teach, part("linear"), Optim(solver="lbfgs"))
         optim = Optim(options.lr, "sgd", weight_decay=options.weight_decay, clip=None)
         step = Step(partial(align_loss, even=even), part("layers"), optim)
-        by_batch = options.mode == "sgc" or (options.mode == "auto" and n_cells > WHOLE)
-        size = options.batch_size if by_batch else max(n_cells, 1)
+        size = {"sgc": options.batch_size, "cluster": PART, "full": sys.maxsize}.get(options.mode)
+        size = size or (options.batch_size if n_cells > WHOLE else WHOLE)
         align = Stage("align", (step,), options.epochs, size, unlabelled=True, before=join_cells)
         if not options.linear_path:
             return (align,)
@@ -533,17 +536,14 @@ class Seqalign(Method[SeqalignOptions]):
     def predict(self, net: nn.Module, batch: Batch) -> Output:
         """Second layer and scores, each cell hung on to the graph of its data set."""
         assert isinstance(net, SeqalignNet)
-        x = batch.x[ATAC]
-        out = (
-            [net(x, number) for number in (SOURCE, TARGET)]
-            if net.has_target()
-            else [net(x, SOURCE)]
-        )
-        theirs = (batch.domain == TARGET)[:, None]
-        last = out[-1]
-        assert last.scores is not None
-        assert out[0].scores is not None
+        x, theirs = batch.x[ATAC], (batch.domain == TARGET)[:, None]
+        if theirs.all() or not net.has_target():
+            return net(x, TARGET)
+        source = net(x, SOURCE)
+        if not theirs.any():
+            return source
+        target = net(x, TARGET)
         return Output(
-            torch.where(theirs, last.embedding, out[0].embedding),
-            torch.where(theirs, last.scores, out[0].scores),
+            torch.where(theirs, target.embedding, source.embedding),
+            torch.where(theirs, target.scores, source.scores),
         )

@@ -171,6 +171,11 @@ class SequenceCells:
 
     def _trunk_of(self, embedded: np.ndarray) -> Tensor:
         """H of these peaks, by the trunk that was learned."""
+        level = self.learned.get("level")
+        if level is not None and embedded.shape[1] != len(level):
+            what = f"their DNA is read as {embedded.shape[1]} numbers, in the fit as {len(level)}"
+            problem = Problem(what, "embed them as the peaks of the fit")
+            raise DataError(problem, subject="the peaks")
         trunk = self._network(embedded)
         trunk.load_state_dict(
             {
@@ -310,14 +315,14 @@ class Solver:
             curve[:, self.upper[0], self.upper[1]] = flat
             curve[:, self.upper[1], self.upper[0]] = flat
             curve += torch.diag(self.penalty)
-            step = torch.cholesky_solve(slope[..., None], torch.linalg.cholesky(curve))[..., 0]
+            step = torch.cholesky_solve(slope[..., None], _root(curve))[..., 0]
             share = torch.ones(len(w), 1)
-            for _ in range(8):  # a step that does not help is halved
+            for halving in range(9):  # a step that does not help is halved, and left out at last
                 tried = self._value(w - share * step, pull)
                 worse = tried > value + 1e-6 * value.abs()
                 if not worse.any():
                     break
-                share[worse] /= 2
+                share[worse] = share[worse] / 2 if halving < 7 else 0.0
             w, value = w - share * step, tried
             if (share * step).abs().max() < 1e-4:
                 break
@@ -326,6 +331,18 @@ class Solver:
     def _value(self, w: Tensor, pull: Tensor) -> Tensor:
         closed = self.weight * F.softplus(w @ self.some.T).sum(1)
         return closed - (w * pull).sum(1) + (self.penalty * w.square()).sum(1) / 2
+
+
+def _root(curve: Tensor) -> Tensor:
+    """Cholesky's root; where rounding leaves none, of a matrix with more on its diagonal."""
+    root, failed = torch.linalg.cholesky_ex(curve)
+    raised = 1e-6
+    while failed.any():
+        diagonal = curve.diagonal(dim1=1, dim2=2)
+        more = torch.diag_embed(raised * diagonal.mean(1, keepdim=True).expand_as(diagonal))
+        root, failed = torch.linalg.cholesky_ex(curve + (failed > 0)[:, None, None] * more)
+        raised *= 10
+    return root
 
 
 def auroc(scores: Tensor, truth: Tensor) -> float:
