@@ -8,7 +8,8 @@
 Two data sets of ``cytonym.data.simulate_domains``: motifs of JASPAR in random DNA, other peak
 calls, 30 % of the loci in both, one type missing on either side. In the world ``depth`` the query
 has a tenth of the reads. In the world ``platform`` it has a fifth, its reads prefer GC, three in
-ten fall anywhere, and all its cells are in a state that opens peaks of one type. Compared are
+ten fall anywhere, and all its cells are in a state that opens peaks of one type; in the world
+``few`` it also lacks four of the eight types. Compared are
 seqalign (adapted to the query), the same without the query, 15 neighbours and logistic regression
 on the same embedding of the DNA, logistic regression on LSI of the peaks that overlap, and seqalign
 on shuffled DNA. ``--ways ablations`` changes one option at a time, ``--ways curves`` k, K and
@@ -42,9 +43,10 @@ from cytonym.evaluate import scores
 from cytonym.options import as_dict
 
 MOTIFS = 40
-WORLDS: dict[str, dict[str, float]] = {
+WORLDS: dict[str, dict[str, Any]] = {
     "depth": {"depth": 0.1},
     "platform": {"depth": 0.2, "gc_bias": 4.0, "background": 0.3, "state": 1.0},
+    "few": {"depth": 0.2, "gc_bias": 4.0, "background": 0.3, "state": 1.0, "absent": 4},
 }
 ALONE = "seqalign, no query"
 WAYS: dict[str, dict[str, Any]] = {
@@ -55,13 +57,14 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 ABLATIONS: dict[str, dict[str, Any]] = {
     "seqalign": {},
-    "not centred": {"center": False},
+    "not centred": {"center": "none"},
+    "centred by the mean of all cells": {"center": "mean"},
     "not aligned": {"align": "none"},
-    "neither": {"align": "none", "center": False},
+    "neither": {"align": "none", "center": "none"},
     "MMD": {"align": "mmd", "weight": 1.0},
-    "MMD, not centred": {"align": "mmd", "weight": 1.0, "center": False},
+    "MMD, not centred": {"align": "mmd", "weight": 1.0, "center": "none"},
     "CORAL": {"align": "coral", "weight": 10.0},
-    "CORAL, not centred": {"align": "coral", "weight": 10.0, "center": False},
+    "CORAL, not centred": {"align": "coral", "weight": 10.0, "center": "none"},
     "alpha constant": {"schedule": "constant"},
     "alpha linear": {"schedule": "linear"},
     "types weighted as in the query": {"prior": True},

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
+from torch.nn import functional as F
 
 import cytonym
 from cytonym.data.simulate_domains import simulate_domains
@@ -15,6 +16,7 @@ from cytonym.methods.seqalign import (
     align_loss,
     common,
     coral,
+    displacement,
     join_cells,
     mmd,
     reverse,
@@ -31,7 +33,7 @@ CLOCK = Clock("align", 3, 0.5, 7)
 
 
 def options(**changes):
-    plain = {"teleport": 0.0, "center": False, "metric": "euclidean", "linear_path": False}
+    plain = {"teleport": 0.0, "center": "none", "metric": "euclidean", "linear_path": False}
     plain |= {"hidden": 8, "neighbours": 4, "dropout": 0.0}
     return get("seqalign").Options(**{**plain, **changes})
 
@@ -78,7 +80,7 @@ def test_the_layers_are_those_of_the_equations(domain, steps):
         {"target_steps": 3, "teleport": 0.2},
         {"mode": "sgc"},
         {"first_step": False},
-        {"center": True, "metric": "cosine"},
+        {"center": "types", "metric": "cosine"},
     ],
 )
 def test_a_cell_that_was_in_the_fit_gets_the_answer_of_the_fit(changes):
@@ -157,6 +159,18 @@ def test_reference_cells_weigh_by_how_common_their_type_is_in_the_query():
     assert share[0] == 1
     assert share[1] == pytest.approx(0.5, abs=0.01)
     assert share[2] < 0.01
+
+
+def test_a_query_of_one_type_is_moved_by_what_its_platform_adds_not_by_its_mixture():
+    reference, draw = cells(300, 0, 0), torch.Generator().manual_seed(1)
+    x, y = reference.x["atac"] + 3 * F.one_hot(reference.y, 5), reference.y
+    added = torch.tensor([0.0, 0.0, 0.0, 1.0, -0.5])
+    for kept in (y == 1, y < 2, y < 3):
+        found = displacement(x[kept] + added, x, y)
+        torch.testing.assert_close(found, added, atol=0.15, rtol=0)
+    unknown = torch.where(torch.rand(300, generator=draw) < 0.3, -1, y)
+    found = displacement(x[y == 1] + added, x, unknown)
+    torch.testing.assert_close(found, added, atol=0.25, rtol=0)
 
 
 def test_nearest_labelled_cells_of_the_reference_vote():

@@ -13,7 +13,7 @@ from cytonym.dna.cnn import SHORTEST
 from cytonym.dna.embed import Change, Kmers, Letters, Motifs, SequenceEmbedder, changed
 from cytonym.dna.fetch import cache_folder
 from cytonym.dna.genome import windows
-from cytonym.dna.intervals import intervals
+from cytonym.dna.intervals import intervals, parse_intervals
 from cytonym.dna.motifs import jaspar_motifs, read_motifs
 from cytonym.dna.transformer import NucleotideTransformer
 from cytonym.errors import DataError, Problem
@@ -95,13 +95,15 @@ class PeakReader:
 
     def _found(self, space: FeatureSpace) -> tuple[Path, Any]:
         """The genome, and where the peaks lie."""
-        places = intervals(space)
-        if places is None or (places["chrom"] == "").any():
-            n = len(space) if places is None else int((places["chrom"] == "").sum())
+        found = intervals(space)
+        places = parse_intervals(space.names) if found is None else found
+        unknown = (places["chrom"] == "").to_numpy()
+        if unknown.any():
             problem = Problem(
-                f"{n:,} of {len(space):,} peaks have no coordinates, so their DNA is not known",
-                "name them chr1:100-600, or give columns chrom, start and end in var; or fit "
-                "without DNA (--set embedder=lsi)",
+                f"{int(unknown.sum()):,} of {len(space):,} peaks have no coordinates, so their DNA "
+                f"is not known; the first is {str(space.names[unknown][0])!r}",
+                "name them chr1:100-600, give columns chrom, start and end in var, or leave them "
+                "out; or fit without DNA (--set embedder=lsi)",
             )
             raise DataError(problem, subject="the peaks")
         if space.genome is None:

@@ -300,7 +300,8 @@ def _task(
     if asked is None or not method.needs.query:
         return Task(source, spaces, codes, names, seed), notes
     there, _ = align(asked, spaces, genes=None if genes not in _columns(asked) else genes, own=own)
-    notes.append(f"{len(asked):,} cells of the query were learned from, without labels")
+    many = "1 cell" if len(asked) == 1 else f"{len(asked):,} cells"
+    notes.append(f"learned from {many} of the query too, without labels")
     return Task(source, spaces, codes, names, seed, Query(there, there.spaces)), notes
 
 

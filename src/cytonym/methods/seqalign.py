@@ -97,7 +97,9 @@ class SeqalignOptions(Options):
     prior: bool = Field(
         False, description="align reference cells by how common their type is in the query"
     )
-    center: bool = Field(True, description="take the mean of each data set away first")
+    center: Literal["types", "mean", "none"] = Field(
+        "types", description="take away by what a data set differs, from equal types or as a whole"
+    )
     metric: Literal["cosine", "euclidean"] = Field(
         "cosine", description="of neighbours; cosine: cells of one length throughout"
     )
@@ -150,7 +152,6 @@ class Domain(Grown):
     def take(self, x: Tensor, y: Tensor, key: Tensor, options: SeqalignOptions) -> None:
         """Keep the cells, in the order of their keys, and make their graph."""
         order = key.argsort()
-        self.mean = x.mean(0) if options.center else torch.zeros_like(self.mean)
         x, self.y, self.key = self.ready(x[order], options), y[order], key[order]
         self.part = parted(x, options) if options.mode == "cluster" else self.y * 0
         if not (self.graph.x.shape == x.shape and torch.equal(self.graph.x, x)):
@@ -321,12 +322,34 @@ def join_cells(net: nn.Module, batches: Iterable[Batch]) -> None:
     assert isinstance(net, SeqalignNet)
     found = [(one.x[ATAC], one.y, one.key, one.domain, one.present[ATAC]) for one in batches]
     x, y, key, domain, present = (torch.cat(one) for one in zip(*found, strict=True))
+    options, here = net.options, (domain == SOURCE) & present
     for number, home in enumerate(net.domains):
         own = (domain == number) & present
         if own.any():
             assert isinstance(home, Domain)
-            home.take(x[own], y[own], key[own], net.options)
+            cells = x[own]
+            home.mean = torch.zeros_like(cells[0]) if options.center == "none" else cells.mean(0)
+            if number == TARGET and options.center == "types":
+                home.mean = net.domain(SOURCE).mean + displacement(cells, x[here], y[here])
+            home.take(cells, y[own], key[own], options)
     net.forget()
+
+
+def displacement(x: Tensor, reference: Tensor, y: Tensor, rounds: int = 10) -> Tensor:
+    """By what cells ``x`` differ from reference cells of the same types ``y`` (-1: not known).
+
+    In turns each cell gets the type whose mean is nearest (cosine) without the difference, and the
+    difference is taken anew: from the mean of reference cells with as many of each type.
+    """
+    reference, types = reference[y >= 0], y[y >= 0].unique()
+    means = torch.stack([reference[y[y >= 0] == one].mean(0) for one in types])
+    middle, found = reference.mean(0), torch.zeros_like(reference[0])
+    toward = F.normalize(means - middle, dim=1)
+    for _ in range(rounds):
+        nearest = (F.normalize(x - middle - found, dim=1) @ toward.T).argmax(1)
+        share = torch.bincount(nearest, minlength=len(types)) / len(x)
+        found = x.mean(0) - share.to(x.dtype) @ means
+    return found
 
 
 def parted(cells: Tensor, options: SeqalignOptions) -> Tensor:
@@ -466,7 +489,7 @@ class Seqalign(Method[SeqalignOptions]):
     presets: ClassVar = {
         "paper": {
             "dim": 128,
-            "center": False,
+            "center": "none",
             "metric": "euclidean",
             "linear_path": False,
             "target_steps": 30,
