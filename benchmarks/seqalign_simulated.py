@@ -58,7 +58,7 @@ WAYS: dict[str, dict[str, Any]] = {
 ABLATIONS: dict[str, dict[str, Any]] = {
     "seqalign": {},
     "not centred": {"center": "none"},
-    "centred by the mean of all cells": {"center": "mean"},
+    "centred among equal types": {"center": "types"},
     "not aligned": {"align": "none"},
     "neither": {"align": "none", "center": "none"},
     "MMD": {"align": "mmd", "weight": 1.0},

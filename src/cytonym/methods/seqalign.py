@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 from cytonym.dna.peaks import Embedder, PeakReader
 from cytonym.methods.base import Method, Needs, part, solved
+from cytonym.nn.blocks import random_like
 from cytonym.nn.graph import Graph, Grown, Near, neighbours
 from cytonym.nn.losses import Balance, Rebalance, balance, classification, ridge
 from cytonym.options import Options, Share
@@ -36,6 +37,9 @@ from cytonym.prep import Components, Open, Scale, SequenceCells, TfIdf
 from cytonym.types import Batch, Clock, Optim, Output, Stage, Step, Transform
 
 ATAC = "atac"
+Draw = tuple[Tensor, int]
+"""Keys of cells, and a seed."""
+
 SOURCE, TARGET = 0, 1
 """Domains of a batch."""
 
@@ -98,7 +102,8 @@ class SeqalignOptions(Options):
         False, description="align reference cells by how common their type is in the query"
     )
     center: Literal["types", "mean", "none"] = Field(
-        "types", description="take away by what a data set differs, from equal types or as a whole"
+        "mean",
+        description="what is taken away: a data set's mean, its difference by types, or none",
     )
     metric: Literal["cosine", "euclidean"] = Field(
         "cosine", description="of neighbours; cosine: cells of one length throughout"
@@ -203,10 +208,10 @@ class SeqalignNet(nn.Module):
         adapted = number == TARGET and self.has_target()
         return self.options.target_steps if adapted else self.options.source_steps
 
-    def whole(self, graph: Graph, steps: int) -> Tables:
-        """All cells of a graph (Eqs. 9 to 15)."""
+    def whole(self, graph: Graph, steps: int, draw: Draw | None = None) -> Tables:
+        """All cells of a graph (Eqs. 9 to 15); ``draw`` is what dropout is drawn by."""
         first = self._spread(graph, self.layers.first(graph.x), int(self.options.first_step))
-        h1 = F.dropout(first.now.relu(), self.options.dropout, self.training)
+        h1 = self._dropped(first.now.relu(), draw)
         second = self._spread(graph, self.layers.second(h1), steps)
         h2 = second.now.relu()
         last = self._spread(graph, self.layers.last(h2), 1)
@@ -217,11 +222,19 @@ class SeqalignNet(nn.Module):
         spread = self._spread(graph, graph.x, steps)
         return Tables((spread,), *self.plain(spread.now))
 
-    def plain(self, z: Tensor) -> tuple[Tensor, Tensor]:
+    def plain(self, z: Tensor, draw: Draw | None = None) -> tuple[Tensor, Tensor]:
         """The second layer and the scores of cells that are not propagated any more."""
-        h1 = F.dropout(self.layers.first(z).relu(), self.options.dropout, self.training)
+        h1 = self._dropped(self.layers.first(z).relu(), draw)
         h2 = self.layers.second(h1).relu()
         return h2, self.layers.last(h2)
+
+    def _dropped(self, h: Tensor, draw: Draw | None) -> Tensor:
+        """Dropout by the keys of the cells: the same in one process and in several."""
+        share = self.options.dropout
+        if draw is None or not share:
+            return h
+        key, seed = draw
+        return h * (random_like(key, h.shape[1], seed=seed) >= share) / (1 - share)
 
     def _spread(self, graph: Graph, h: Tensor, steps: int) -> Spread:
         teleport = self.options.teleport
@@ -391,14 +404,14 @@ def shown(net: SeqalignNet, number: int, batch: Batch, clock: Clock) -> tuple[Te
         table = net.propagated(number)
         own = (batch.domain == number) & batch.present[ATAC]
         rows = torch.searchsorted(home.key, batch.key[own])
-        h2, scores = net.plain(table[rows])
+        h2, scores = net.plain(table[rows], (batch.key[own], clock.seed))
         return h2, scores, home.y[rows]
     if net.options.mode == "cluster":
         part = int(home.part[clock.seed * 7919 % len(home.part)])
         rows = torch.nonzero(home.part == part)[:, 0]
-        told = net.whole(home.graph.only(rows), steps)
+        told = net.whole(home.graph.only(rows), steps, (home.key[rows], clock.seed))
         return told.h2, told.scores, home.y[rows]
-    told = net.whole(home.graph, steps)
+    told = net.whole(home.graph, steps, (home.key, clock.seed))
     return told.h2, told.scores, home.y
 
 
