@@ -103,7 +103,7 @@ class SeqalignOptions(Options):
     )
     center: Literal["types", "mean", "none"] = Field(
         "mean",
-        description="what is taken away: a data set's mean, its difference by types, or none",
+        description="what is taken away: each mean, the difference by types, or none",
     )
     metric: Literal["cosine", "euclidean"] = Field(
         "cosine", description="of neighbours; cosine: cells of one length throughout"
