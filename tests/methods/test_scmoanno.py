@@ -7,6 +7,8 @@ from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
+import cytonym
+from cytonym.data.simulate import simulate_multiome
 from cytonym.methods import get
 from cytonym.methods.scmoanno import (
     ATAC,
@@ -284,3 +286,12 @@ def test_the_linear_map_of_a_modality_that_few_cells_have_is_sklearn_s_of_these_
     theirs = LogisticRegression(C=1.0, max_iter=5000, tol=1e-10).fit(x[ATAC][:60], y[:60])
     ours = network.linear.maps[ATAC].weight.detach().numpy()
     np.testing.assert_allclose(ours, theirs.coef_, atol=1e-4)
+
+
+def test_a_fit_decides_what_is_auto_before_anything_is_checked():
+    parts = simulate_multiome(150, 80, 3, seed=0, n_peaks=160)
+    small = {"pretrain_epochs": 1, "epochs": 1, "dim": 16, "token": 8, "heads": 2, "hidden": 16}
+    model = cytonym.fit(parts, labels="cell_type", options=small, validation=0, progress=False)
+    assert model.method.name == "scmoanno"
+    assert model.options.atac_weight != "auto"
+    assert len(model.report.chosen) > 1
