@@ -109,7 +109,7 @@ class Annotator:
                 f"This {self.method.name} model was fitted without labels, so it has no names to "
                 "give; fit it with labels= (--labels), or ask for embed, denoise or generate."
             )
-        how = Reading(genes, layer, modalities, _path(genome))
+        how = Reading(genes, layer, modalities, genome)
         cells: Data | Cells = data
         if generate_missing is not None:
             maker = generate_missing
@@ -147,7 +147,7 @@ class Annotator:
         """Where the cells of ``data`` lie: the joint embedding, and that of each modality where
         the method has one. The arguments are those of :meth:`annotate`.
         """
-        opened = self.opened(data, Reading(genes, layer, modalities, _path(genome)))
+        opened = self.opened(data, Reading(genes, layer, modalities, genome))
         said = self._walk(opened.feed, self._placed, batch_size, progress, "embedding")
         joint = said.pop("embedding")
         views = {name: view for name, view in said.items() if not np.isnan(view).all()}
@@ -403,10 +403,6 @@ def _lacking(feed: Feed) -> Iterator[str]:
         )
     for modality, n in feed.n_without.items():
         yield f"{n:,} cells hold no value of {modality}: they were read as cells without it"
-
-
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given).expanduser()
 
 
 def _hash(net: nn.Module) -> str:

@@ -37,7 +37,7 @@ class Reading:
     genes: str | None = None
     layer: str | None = None
     modalities: Mapping[str, str] | None = None
-    genome: Path | None = None
+    genome: str | Path | None = None
 
 
 def readings(contents: Mapping[str, Contents], how: Reading) -> dict[str, Reading]:
@@ -91,8 +91,7 @@ def open_cells(
     DataError
         With all problems: no such file, damaged, no cells, no genes, no usable numbers.
     """
-    found = None if genome is None else Path(genome)
-    return open_read(data, Reading(genes, layer, modalities, found))
+    return open_read(data, Reading(genes, layer, modalities, genome))
 
 
 def read_obsm(path: str | Path, name: str) -> np.ndarray:

@@ -354,8 +354,9 @@ def displacement(x: Tensor, reference: Tensor, y: Tensor, rounds: int = 10) -> T
     In turns each cell gets the type whose mean is nearest (cosine) without the difference, and the
     difference is taken anew: from the mean of reference cells with as many of each type.
     """
-    reference, types = reference[y >= 0], y[y >= 0].unique()
-    means = torch.stack([reference[y[y >= 0] == one].mean(0) for one in types])
+    reference, y = reference[y >= 0], y[y >= 0]
+    types = y.unique()
+    means = torch.stack([reference[y == one].mean(0) for one in types])
     middle, found = reference.mean(0), torch.zeros_like(reference[0])
     toward = F.normalize(means - middle, dim=1)
     for _ in range(rounds):
@@ -554,20 +555,19 @@ class Seqalign(Method[SeqalignOptions]):
     def stages(self, options: SeqalignOptions, sizes: Sequence[int]) -> Sequence[Stage]:
         """The linear path, by the reference; then the graphs of both data sets."""
         n_cells, even = sum(sizes), balance(sizes, options.balance)
-        first = solved("linear", (), n_cells)
-        first = replace(first, unlabelled=True, before=join_cells)
-        if options.classifier == "knn":
-            return (first,)  # nothing but the cells is taken in
         teach = partial(linear_loss, n_cells=n_cells, even=even)
         solve = Step(teach, part("linear"), Optim(solver="lbfgs"))
+        knn = options.classifier == "knn"  # nothing is learned: the cells are taken in
+        first = solved("linear", () if knn else (solve,), n_cells)
+        first = replace(first, unlabelled=True, before=join_cells)
+        if knn:
+            return (first,)
         optim = Optim(options.lr, "sgd", weight_decay=options.weight_decay, clip=None)
         step = Step(partial(align_loss, even=even), part("layers"), optim)
         size = {"sgc": options.batch_size, "cluster": PART, "full": sys.maxsize}.get(options.mode)
         size = size or (options.batch_size if n_cells > WHOLE else WHOLE)
         align = Stage("align", (step,), options.epochs, size, unlabelled=True, before=join_cells)
-        if not options.linear_path:
-            return (align,)
-        return (replace(first, steps=(solve,)), align)
+        return (first, align) if options.linear_path else (align,)
 
     def predict(self, net: nn.Module, batch: Batch) -> Output:
         """Second layer and scores, each cell hung on to the graph of its data set."""

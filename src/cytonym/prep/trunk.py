@@ -118,9 +118,11 @@ class SequenceCells:
     def check(self, space: FeatureSpace) -> None:
         """A DataError where the DNA of the peaks cannot be read, or not as in the fit."""
         self.read.check(space)
-        learned = str(self.learned.get("reader", self.read.name))
-        if learned != self.read.name:
-            what = f"the model was fitted on DNA as read by {learned}, not {self.read.name}"
+        if "reader" not in self.learned:
+            return
+        learned, name = str(self.learned["reader"]), self.read.name  # which reads weights
+        if learned != name:
+            what = f"the model was fitted on DNA as read by {learned}, not {name}"
             problem = Problem(what, "give the checkpoint of the fit, or fit again")
             raise DataError(problem, subject="the peaks")
 
@@ -300,8 +302,8 @@ class Solver:
         return torch.cat([self.h[:0], *found])
 
     def _solve(self, block: csr_matrix, steps: int) -> Tensor:
-        binary = csr_matrix((np.ones_like(block.data), block.indices, block.indptr), block.shape)
-        binary.data = (block.data > 0).astype(np.float32)
+        opened = (block.data > 0).astype(np.float32)
+        binary = csr_matrix((opened, block.indices, block.indptr), block.shape)
         pull = torch.from_numpy(np.asarray(binary @ self.h.numpy(), dtype=np.float32))
         rate = pull[:, -1].clamp_min(0.5) / len(self.h)
         w = torch.zeros_like(pull)
