@@ -34,6 +34,7 @@ BLOOD = "atac/buenrostro2018_BM0828.h5ad"
 WAYS: dict[str, dict[str, Any]] = {
     "seqalign": {},
     "seqalign, no query": {},
+    "seqalign, center=mean": {"center": "mean"},
     "seqalign, paper": {"preset": "paper"},
     "seqalign, nearest neighbours": {"classifier": "knn"},
     "seqalign, no linear path": {"linear_path": False},

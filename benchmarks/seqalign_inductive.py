@@ -28,6 +28,7 @@ import cytonym
 from accuracy import parse_seeds
 from cytonym.data.simulate_domains import simulate_domains
 from cytonym.prep.trunk import Solver
+from cytonym.prep.trunk import drawn as drawn_peaks
 from seqalign_simulated import WORLDS, drawn
 
 ASKED = 100  # cells whose exact minimum is sought
@@ -45,9 +46,9 @@ def exact(h: np.ndarray, opened: np.ndarray, penalty: np.ndarray) -> np.ndarray:
     return minimize(loss, np.zeros(h.shape[1]), jac=True, method="L-BFGS-B").x
 
 
-def cosines(trunk: torch.Tensor, x: Any, penalty: float) -> np.ndarray:
+def cosines(trunk: torch.Tensor, x: Any, names: np.ndarray, penalty: float) -> np.ndarray:
     """Of the solver, with a sample of closed peaks, to the exact minimum."""
-    solver = Solver(trunk, penalty, sampled=SAMPLED, seed=0)
+    solver = Solver(trunk, penalty, drawn_peaks(names, SAMPLED))
     found = solver(x[:ASKED])[:, :-1].double().numpy()
     h = torch.cat([trunk, torch.ones(len(trunk), 1)], 1).double().numpy()
     shrink = np.append(np.full(trunk.shape[1], penalty), 1e-3)
@@ -91,7 +92,7 @@ def measure(seed: int) -> dict[str, float]:
         )
         transform, space = placing(models[0], world)
         trunk = transform._trunk_of(transform.read(space))
-        near = cosines(trunk, asked.X.tocsr(), float(transform.learned["penalty"]))
+        near = cosines(trunk, asked.X.tocsr(), space.names, float(transform.learned["penalty"]))
     return {
         "cosine, mean": float(near.mean()),
         "cosine, least": float(near.min()),

@@ -2,19 +2,20 @@
 
     python benchmarks/seqalign_simulated.py --out FOLDER --seeds 0-2 --world depth
     python benchmarks/seqalign_simulated.py --out FOLDER --seeds 0-4 --world platform
+    python benchmarks/seqalign_simulated.py --out FOLDER --seeds 0-2 --world few    (one, strong)
     python benchmarks/seqalign_simulated.py --out FOLDER --seeds 0 --world platform --ways ablations
     python benchmarks/seqalign_simulated.py --out FOLDER --seeds 0 --world platform --ways curves
 
 Two data sets of ``cytonym.data.simulate_domains``: motifs of JASPAR in random DNA, other peak
 calls, 30 % of the loci in both, one type missing on either side. In the world ``depth`` the query
 has a tenth of the reads. In the world ``platform`` it has a fifth, its reads prefer GC, three in
-ten fall anywhere, and all its cells are in a state that opens peaks of one type; in the world
-``few`` it also lacks four of the eight types. Compared are
-seqalign (adapted to the query), the same without the query, 15 neighbours and logistic regression
-on the same embedding of the DNA, logistic regression on LSI of the peaks that overlap, and seqalign
-on shuffled DNA. ``--ways ablations`` changes one option at a time, ``--ways curves`` k, K and
-lambda. Scores are of the cells of types that the reference has. Lines go to
-``seqalign_simulated.jsonl``.
+ten fall anywhere, and all its cells are in a state that opens peaks of one type; in the worlds
+``few`` and ``one`` it also lacks four and six of the eight types, and in ``strong`` the state opens
+those peaks twice as far. Compared are seqalign (adapted to the query), the same without the query,
+15 neighbours and logistic regression on the same embedding of the DNA, logistic regression on LSI
+of the peaks that overlap, and seqalign on shuffled DNA. ``--ways ablations`` changes one option at
+a time, ``--ways curves`` k, K and lambda. Scores are of the cells of types that the reference has.
+Lines go to ``seqalign_simulated.jsonl``.
 """
 
 from __future__ import annotations
@@ -47,18 +48,22 @@ WORLDS: dict[str, dict[str, Any]] = {
     "depth": {"depth": 0.1},
     "platform": {"depth": 0.2, "gc_bias": 4.0, "background": 0.3, "state": 1.0},
     "few": {"depth": 0.2, "gc_bias": 4.0, "background": 0.3, "state": 1.0, "absent": 4},
+    "one": {"depth": 0.2, "gc_bias": 4.0, "background": 0.3, "state": 1.0, "absent": 6},
+    "strong": {"depth": 0.2, "gc_bias": 4.0, "background": 0.3, "state": 2.0},
 }
 ALONE = "seqalign, no query"
 WAYS: dict[str, dict[str, Any]] = {
     "seqalign": {},
     ALONE: {},
+    "seqalign, center=mean": {"center": "mean"},
     "seqalign, shuffled DNA": {"change": "shuffled"},
     "seqalign, paper": {"preset": "paper"},
 }
 ABLATIONS: dict[str, dict[str, Any]] = {
     "seqalign": {},
     "not centred": {"center": "none"},
-    "centred among equal types": {"center": "types"},
+    "centred by the mean": {"center": "mean"},
+    "centred by the mixture": {"center": "mixture"},
     "not aligned": {"align": "none"},
     "neither": {"align": "none", "center": "none"},
     "MMD": {"align": "mmd", "weight": 1.0},

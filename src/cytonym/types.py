@@ -96,9 +96,20 @@ class Checks(Protocol):
 
 @runtime_checkable
 class Slow(Protocol):
-    """A transform that takes so long to fit that it shows how far it is."""
+    """A transform that takes long to fit: it shows how far it is, and draws by the fit's seed."""
 
     progress: bool
+    seed: int
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A transform or a network with something to say about how it was fitted."""
+
+    @property
+    def note(self) -> str:
+        """A sentence; empty: nothing."""
+        ...
 
 
 class Blocks(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,8 @@ from cytonym.dna.transformer import NucleotideTransformer
 from cytonym.errors import DataError, Problem
 from cytonym.files import replacing
 from cytonym.types import FeatureSpace
+
+log = logging.getLogger("cytonym")
 
 Embedder = Literal["kmer", "motif", "transformer", "cnn", "precomputed", "lsi"]
 """What reads the DNA of peaks; ``lsi``: nothing does."""
@@ -68,6 +71,10 @@ class PeakReader:
             return self._given(space)
         genome, places = self._found(space)
         sequences = [*windows(genome, places, self.window)]
+        unread = sum(one.count("N") > len(one) / 2 for one in sequences)
+        if unread > len(sequences) / 100:
+            part = f"{unread:,} of {len(sequences):,} peaks"
+            log.warning("%s: half of their DNA or more is N; is %s masked?", part, genome.name)
         spoilt = changed(sequences, self.change, share=self.mutated, seed=0)
         return kept(self.embedder(), spoilt, progress=progress)
 

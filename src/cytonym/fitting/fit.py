@@ -25,7 +25,7 @@ from cytonym.evaluate.splits import holdout
 from cytonym.explaining import mean_salience
 from cytonym.fitting.choose import choose
 from cytonym.fitting.compare import compare, verdict
-from cytonym.fitting.run import Fitted, Query, Task, run
+from cytonym.fitting.run import Fitted, Query, Task, run, told
 from cytonym.methods import Method, get, registry
 from cytonym.opening import Data, check_together, check_transforms, check_values, unread
 from cytonym.options import Settings, parse
@@ -142,7 +142,7 @@ def fit(
         n_unlabelled=0 if recipe.needs.labels else int((task.y[learned] < 0).sum()),
         refitted=recipe.needs.labels,
         chosen=chosen,
-        notes=(*notes, *found.notes),
+        notes=(*notes, *found.notes, *told(found.fitted)),
         history=tuple(found.history),
         seconds=round(time.monotonic() - start, 1),
     )

@@ -23,7 +23,7 @@ from cytonym.options import Options
 from cytonym.prep import fit_chain, inputs
 from cytonym.train.loop import History, train
 from cytonym.train.watch import Watch
-from cytonym.types import CellSource, Clock, FeatureSpace, Slow, Stage, Transform
+from cytonym.types import CellSource, Clock, FeatureSpace, Slow, Stage, Telling, Transform
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +78,7 @@ def run(
     for modality, chain in transforms.items():
         for transform in chain:
             if isinstance(transform, Slow):
-                transform.progress = progress
+                transform.progress, transform.seed = progress, task.seed
         there = rows[task.source.present(modality)[rows]]
         fit_chain(chain, SourceBlocks(task.source, modality, there))
     feed = Feed(task.source, inputs(transforms, method.targets(options), task.spaces), task.y, rows)
@@ -108,6 +108,12 @@ def run(
         )
     net.cpu().eval()
     return Fitted(net, transforms, feed, history)
+
+
+def told(fitted: Fitted) -> list[str]:
+    """What transforms and network have to say."""
+    parts = [*(one for chain in fitted.transforms.values() for one in chain), fitted.net]
+    return [one.note for one in parts if isinstance(one, Telling) and one.note]
 
 
 def with_query(

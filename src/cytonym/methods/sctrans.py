@@ -32,7 +32,7 @@ from cytonym.nn.losses import (
     classification_bce,
     contrast_eq8,
     distillation,
-    ridge,
+    logistic,
     supervised_contrast,
 )
 from cytonym.options import Options, Share
@@ -568,9 +568,8 @@ def linear_loss(n_cells: int, even: Balance) -> Loss:
     def loss(net: nn.Module, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         assert isinstance(net, SCTransNet)
         assert net.linear is not None
-        fit = classification(net.linear(observed(batch.x["rna"])[0]), batch.y, even=even)
-        shrink = ridge(net.linear.weight, net.options.penalty, n_cells)
-        return {"total": fit + shrink, "linear": fit.detach()}
+        x, penalty = observed(batch.x["rna"])[0], net.options.penalty
+        return logistic(net.linear, x, batch.y, penalty=penalty, n_cells=n_cells, even=even)
 
     return loss
 

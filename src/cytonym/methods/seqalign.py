@@ -16,12 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from math import exp
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor, nn
@@ -29,9 +27,11 @@ from torch.nn import functional as F
 
 from cytonym.dna.peaks import Embedder, PeakReader
 from cytonym.methods.base import Method, Needs, part, solved
+from cytonym.methods.shift import SAID, Center, shift
+from cytonym.nn.adapt import common, coral, mmd, some, strength, told_apart
 from cytonym.nn.blocks import random_like
 from cytonym.nn.graph import Graph, Grown, Near, neighbours
-from cytonym.nn.losses import Balance, Rebalance, balance, classification, ridge
+from cytonym.nn.losses import Balance, Rebalance, balance, classification, logistic
 from cytonym.options import Options, Share
 from cytonym.prep import Components, Open, Scale, SequenceCells, TfIdf
 from cytonym.types import Batch, Clock, Optim, Output, Stage, Step, Transform
@@ -48,9 +48,6 @@ WHOLE = 20_000
 
 PART = 2_000
 """Cells of a part, mode cluster."""
-
-SAMPLED = 512
-"""Cells of each data set between which MMD and CORAL are measured in a step."""
 
 
 class SeqalignOptions(Options):
@@ -101,9 +98,8 @@ class SeqalignOptions(Options):
     prior: bool = Field(
         False, description="align reference cells by how common their type is in the query"
     )
-    center: Literal["types", "mean", "none"] = Field(
-        "mean",
-        description="what is taken away: each mean, the difference by types, or none",
+    center: Center = Field(
+        "auto", description="what the query differs by: none, its mean, that less its mixture"
     )
     metric: Literal["cosine", "euclidean"] = Field(
         "cosine", description="of neighbours; cosine: cells of one length throughout"
@@ -120,19 +116,6 @@ class SeqalignOptions(Options):
 
 
 # --- the network -------------------------------------------------------------------------------
-
-
-class _Reverse(torch.autograd.Function):
-    """Identity; the gradient comes back times -alpha (Eq. 17)."""
-
-    @staticmethod
-    def forward(ctx: Any, h: Tensor, alpha: float) -> Tensor:
-        ctx.alpha = alpha
-        return h.view_as(h)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return -ctx.alpha * grads[0], None
 
 
 class Domain(Grown):
@@ -190,8 +173,14 @@ class SeqalignNet(nn.Module):
         for parameter in self.linear.parameters() if self.linear is not None else ():
             nn.init.zeros_(parameter)
         self.domains = nn.ModuleList([Domain(width), Domain(width)])
+        self.explained = ""
         self._tables: dict[int, Tables] = {}
         self._moved_cells: dict[int, Tensor] = {}
+
+    @property
+    def note(self) -> str:
+        """By what the query was found to differ."""
+        return SAID[self.explained]
 
     def domain(self, number: int) -> Domain:
         """The reference (0), or the query (1), which is the reference where none was given."""
@@ -335,35 +324,22 @@ def join_cells(net: nn.Module, batches: Iterable[Batch]) -> None:
     assert isinstance(net, SeqalignNet)
     found = [(one.x[ATAC], one.y, one.key, one.domain, one.present[ATAC]) for one in batches]
     x, y, key, domain, present = (torch.cat(one) for one in zip(*found, strict=True))
-    options, here = net.options, (domain == SOURCE) & present
+    options, own = net.options, [(domain == number) & present for number in (SOURCE, TARGET)]
+    cells = [x[one] for one in own]
+    means = [one.mean(0) for one in cells]
+    if options.center == "none":
+        means = [torch.zeros_like(one) for one in means]
+    elif own[TARGET].any():
+        known = y[own[SOURCE]].cpu().numpy()
+        reference, query = (one.cpu().numpy() for one in cells)
+        away, net.explained = shift(query, reference, known, options.center)
+        means[TARGET] = means[SOURCE] + torch.from_numpy(away).to(means[SOURCE])
     for number, home in enumerate(net.domains):
-        own = (domain == number) & present
-        if own.any():
+        if len(cells[number]):
             assert isinstance(home, Domain)
-            cells = x[own]
-            home.mean = torch.zeros_like(cells[0]) if options.center == "none" else cells.mean(0)
-            if number == TARGET and options.center == "types":
-                home.mean = net.domain(SOURCE).mean + displacement(cells, x[here], y[here])
-            home.take(cells, y[own], key[own], options)
+            home.mean = means[number]
+            home.take(cells[number], y[own[number]], key[own[number]], options)
     net.forget()
-
-
-def displacement(x: Tensor, reference: Tensor, y: Tensor, rounds: int = 10) -> Tensor:
-    """By what cells ``x`` differ from reference cells of the same types ``y`` (-1: not known).
-
-    In turns each cell gets the type whose mean is nearest (cosine) without the difference, and the
-    difference is taken anew: from the mean of reference cells with as many of each type.
-    """
-    reference, y = reference[y >= 0], y[y >= 0]
-    types = y.unique()
-    means = torch.stack([reference[y == one].mean(0) for one in types])
-    middle, found = reference.mean(0), torch.zeros_like(reference[0])
-    toward = F.normalize(means - middle, dim=1)
-    for _ in range(rounds):
-        nearest = (F.normalize(x - middle - found, dim=1) @ toward.T).argmax(1)
-        share = torch.bincount(nearest, minlength=len(types)) / len(x)
-        found = x.mean(0) - share.to(x.dtype) @ means
-    return found
 
 
 def parted(cells: Tensor, options: SeqalignOptions) -> Tensor:
@@ -387,7 +363,7 @@ def align_loss(net: nn.Module, batch: Batch, clock: Clock, *, even: Balance) -> 
         alpha = strength(clock.progress, options.schedule)
         if options.align == "adversarial":
             share = common(guessed, y) if options.prior else None
-            apart = told_apart(net, h, other, alpha, share)
+            apart = told_apart(net.layers.discriminator, h, other, alpha, share)
         else:
             measure = mmd if options.align == "mmd" else coral
             apart = alpha * measure(*(some(one, clock.seed) for one in (h, other)))
@@ -424,69 +400,8 @@ def linear_loss(
     assert net.linear is not None
     learn = (batch.domain == SOURCE) & (batch.y >= 0)
     x = net.domain(SOURCE).ready(batch.x[ATAC][learn], net.options)
-    fit = classification(net.linear(x), batch.y[learn], even=even, whole=True)
-    shrink = ridge(net.linear.weight, net.options.penalty, n_cells)
-    return {"total": fit + shrink, "linear": fit.detach()}
-
-
-def strength(progress: float, schedule: str) -> float:
-    """Alpha: ``2 / (1 + exp(-10 e/E)) - 1`` (Eq. 20), e/E, or 1."""
-    if schedule == "constant":
-        return 1.0
-    return progress if schedule == "linear" else 2 / (1 + exp(-10 * progress)) - 1
-
-
-def told_apart(
-    net: SeqalignNet, h: Tensor, other: Tensor, alpha: float, share: Tensor | None
-) -> Float[Tensor, ""]:
-    """Cross-entropy of the discriminator behind the reversed gradient (Eqs. 17 to 19).
-
-    Both data sets weigh alike; ``share`` weighs the cells of the reference among themselves.
-    """
-    both = [
-        F.cross_entropy(net.layers.discriminator(reverse(one, alpha)), y, reduction="none")
-        for one, y in (
-            (h, torch.zeros(len(h), dtype=torch.int64, device=h.device)),
-            (other, torch.ones(len(other), dtype=torch.int64, device=h.device)),
-        )
-    ]
-    first = both[0].mean() if share is None else (both[0] * share).sum() / share.sum()
-    return (first + both[1].mean()) / 2
-
-
-def reverse(h: Tensor, alpha: float) -> Tensor:
-    """Identity; the gradient comes back times -alpha."""
-    return _Reverse.apply(h, alpha)  # type: ignore[return-value]
-
-
-def common(guessed: Tensor, y: Tensor) -> Tensor:
-    """How common the type of each reference cell is among the query's answers, at most 1."""
-    share = guessed.detach().softmax(1).mean(0)
-    weight = (share / share.max())[y.clamp_min(0)].clamp_min(1e-3)
-    return torch.where(y < 0, weight.mean(), weight)
-
-
-def some(h: Tensor, seed: int) -> Tensor:
-    """At most ``SAMPLED`` rows."""
-    if len(h) <= SAMPLED:
-        return h
-    draw = torch.Generator().manual_seed(seed)
-    return h[torch.randperm(len(h), generator=draw)[:SAMPLED].to(h.device)]
-
-
-def mmd(h: Tensor, other: Tensor) -> Float[Tensor, ""]:
-    """Squared maximum mean discrepancy, five Gaussian kernels around the mean squared distance."""
-    both = torch.cat([h, other])
-    far = torch.cdist(both, both).square()
-    middle = far.detach().mean().clamp_min(1e-12)
-    kernel = sum(((-far / (middle * 2.0**i)).exp() for i in range(-2, 3)), far.new_zeros(()))
-    n = len(h)
-    return kernel[:n, :n].mean() + kernel[n:, n:].mean() - 2 * kernel[:n, n:].mean()
-
-
-def coral(h: Tensor, other: Tensor) -> Float[Tensor, ""]:
-    """Squared distance of the covariances over 4 d² (Sun and Saenko 2016)."""
-    return (h.T.cov() - other.T.cov()).square().sum() / (4 * h.shape[1] ** 2)
+    penalty = net.options.penalty
+    return logistic(net.linear, x, batch.y[learn], penalty=penalty, n_cells=n_cells, even=even)
 
 
 # --- the record --------------------------------------------------------------------------------

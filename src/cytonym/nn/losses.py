@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 Rebalance = Literal["none", "weights", "logits"]
@@ -74,6 +74,20 @@ def ridge(
     ``penalty · ‖W‖² / 2n``.
     """
     return penalty * weight.square().sum() / (2 * n_cells)
+
+
+def logistic(
+    linear: nn.Linear,
+    x: Float[Tensor, "cells features"],
+    y: Int[Tensor, " cells"],
+    *,
+    penalty: float,
+    n_cells: int,
+    even: Balance,
+) -> dict[str, Tensor]:
+    """Loss of logistic regression: ``total``, and ``linear`` without its penalty (convex)."""
+    fit = classification(linear(x), y, even=even, whole=True)
+    return {"total": fit + ridge(linear.weight, penalty, n_cells), "linear": fit.detach()}
 
 
 def classification_bce(

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from functools import cache
+from hashlib import blake2b
 from typing import Protocol, Self
 
 import numpy as np
@@ -88,7 +89,7 @@ class SequenceCells:
     channels
         Of the first convolution, where the trunk reads letters.
     sampled
-        Peaks that stand for all closed ones when a cell is placed.
+        Peaks that stand for all closed ones when a cell is placed; drawn by their names.
     """
 
     def __init__(
@@ -114,6 +115,12 @@ class SequenceCells:
         self.lr, self.dropout, self.sampled = lr, dropout, sampled
         self.seed, self.progress = seed, progress
         self.learned: dict[str, np.ndarray] = {}
+
+    @property
+    def note(self) -> str:
+        """How well the DNA told which peaks are open."""
+        told = float(self.learned.get("auroc", np.nan))
+        return f"the DNA of held-out peaks told where they are open with AUROC {told:.3f}"
 
     def check(self, space: FeatureSpace) -> None:
         """A DataError where the DNA of the peaks cannot be read, or not as in the fit."""
@@ -142,12 +149,12 @@ class SequenceCells:
         held[rng.choice(np.flatnonzero(seen), max(int(seen.sum()) // 20, 1), replace=False)] = True
         x = torch.from_numpy(self._scaled(embedded))
         trunk, auroc = self._train(x, opened, np.flatnonzero(seen & ~held), np.flatnonzero(held))
-        log.info("Open peaks of held-out DNA are told with AUROC %.3f", auroc)
         self.learned |= {f"trunk.{k}": v.numpy() for k, v in trunk.state_dict().items()}
         self.learned["auroc"] = np.array(auroc)
+        log.info(self.note)
         h = _through(trunk, x)
-        self._choose(h, opened, held)
-        made = self._placed(h)(opened)
+        self._choose(h, opened, held, blocks.space.names)
+        made = self._placed(h, blocks.space.names)(opened)
         self.learned["center"], deep = made.mean(0), made.std(0)
         self.learned["scale"] = np.where(deep > 1e-8, deep, 1.0)
         return self
@@ -169,7 +176,8 @@ class SequenceCells:
 
     def _bound(self, space: FeatureSpace) -> Callable[[Matrix], np.ndarray]:
         """What places cells by the peaks of ``space``."""
-        return self._placed(self._trunk_of(self.read(space, progress=self.progress)))
+        embedded = self.read(space, progress=self.progress)
+        return self._placed(self._trunk_of(embedded), space.names)
 
     def _trunk_of(self, embedded: np.ndarray) -> Tensor:
         """H of these peaks, by the trunk that was learned."""
@@ -251,22 +259,22 @@ class SequenceCells:
         trunk.load_state_dict(kept)
         return trunk.eval(), best
 
-    def _choose(self, h: Tensor, opened: csr_matrix, held: np.ndarray) -> None:
+    def _choose(self, h: Tensor, opened: csr_matrix, held: np.ndarray, names: np.ndarray) -> None:
         """The penalty with which held-out peaks of reference cells are told best."""
         rows = np.random.default_rng(self.seed).permutation(opened.shape[0])[:256]  # type: ignore[index]
         some = csr_matrix(opened[np.sort(rows)])
         truth = torch.from_numpy((some[:, held] > 0).toarray().astype(np.float32))
-        level = {}
+        level, kept = {}, drawn(names[~held], self.sampled)
         for penalty in PENALTIES:
-            solve = Solver(h[~held], penalty, sampled=self.sampled, seed=self.seed)
+            solve = Solver(h[~held], penalty, kept)
             found = solve(csr_matrix(some[:, ~held]))
             with torch.no_grad():
                 logits = found[:, :-1] @ h[held].T + found[:, -1:]
                 level[penalty] = F.binary_cross_entropy_with_logits(logits, truth).item()
         self.learned["penalty"] = np.array(min(level, key=lambda one: level[one]))
 
-    def _placed(self, h: Tensor) -> Callable[[Matrix], np.ndarray]:
-        solve = Solver(h, float(self.learned["penalty"]), sampled=self.sampled, seed=self.seed)
+    def _placed(self, h: Tensor, names: np.ndarray) -> Callable[[Matrix], np.ndarray]:
+        solve = Solver(h, float(self.learned["penalty"]), drawn(names, self.sampled))
 
         def place(block: Matrix) -> np.ndarray:
             w = solve(csr_matrix(block))[:, :-1]
@@ -279,16 +287,13 @@ class Solver:
     """The embedding of each cell on a frozen trunk, by Newton's method.
 
     Minimises ``sum_p softplus(z_p) - sum_open z_p + mu/2 |w|²`` with ``z = H w + b``. The first sum
-    is over a fixed sample of peaks, weighted, where there are more than ``sampled``; the second
-    is exact. Cells do not depend on one another.
+    is over the peaks ``some``, which stand for all; the second is exact. Cells do not depend on one
+    another.
     """
 
-    def __init__(self, h: Tensor, penalty: float, *, sampled: int, seed: int) -> None:
+    def __init__(self, h: Tensor, penalty: float, some: np.ndarray) -> None:
         self.h = torch.cat([h, h.new_ones(len(h), 1)], dim=1)
-        n = len(h)
-        draw = torch.Generator().manual_seed(seed)
-        some = torch.randperm(n, generator=draw)[:sampled] if n > sampled else torch.arange(n)
-        self.some, self.weight = self.h[some], n / len(some)
+        self.some, self.weight = self.h[some], len(h) / len(some)
         width = self.h.shape[1]
         self.upper = torch.triu_indices(width, width)
         self.outer = self.some[:, self.upper[0]] * self.some[:, self.upper[1]]
@@ -333,6 +338,14 @@ class Solver:
     def _value(self, w: Tensor, pull: Tensor) -> Tensor:
         closed = self.weight * F.softplus(w @ self.some.T).sum(1)
         return closed - (w * pull).sum(1) + (self.penalty * w.square()).sum(1) / 2
+
+
+def drawn(names: np.ndarray, most: int) -> np.ndarray:
+    """Rows of at most ``most`` peaks, by a checksum of their names: in any order the same ones."""
+    if len(names) <= most:
+        return np.arange(len(names))
+    lot = [blake2b(str(one).encode(), digest_size=8).digest() for one in names]
+    return np.sort(np.argsort(np.array(lot), kind="stable")[:most])
 
 
 def _root(curve: Tensor) -> Tensor:
