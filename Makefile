@@ -39,6 +39,17 @@ bench: $(READY)  ## the accuracy table and the experiments of each method; needs
 	$(BIN)/python benchmarks/dcca_memory.py --out bench
 	$(BIN)/python benchmarks/regulation_simulated.py --seeds 0-4 > bench/regulation_simulated.md
 	$(BIN)/python benchmarks/regulation_snare.py --data "$(DATA)" --seeds 0-2 > bench/regulation_snare.md
+	for world in platform few one strong depth; do \
+		$(BIN)/python benchmarks/seqalign_simulated.py --out bench --world $$world || exit; \
+	done
+	for ways in ablations curves; do \
+		$(BIN)/python benchmarks/seqalign_simulated.py --out bench --seeds 0 --ways $$ways || exit; \
+	done
+	for cells in blood snare; do \
+		$(BIN)/python benchmarks/seqalign_cells.py --data "$(DATA)" --out bench --cells-of $$cells || exit; \
+	done
+	$(BIN)/python benchmarks/seqalign_inductive.py --out bench
+	$(BIN)/python benchmarks/seqalign_scale.py --out bench
 	$(BIN)/python benchmarks/speed.py --data "$(DATA)" --out bench
 
 # torch comes first and alone, so that a CPU build that pip was pointed to is the one taken.

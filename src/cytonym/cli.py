@@ -92,6 +92,8 @@ def inspect(
     genes: Genes = None,
     layer: Layer = None,
     modality: Modality = None,
+    genome: Genome = None,
+    offline: Offline = False,
     as_json: Json = False,
 ) -> None:
     """Say what a file is and what is wrong with it.
@@ -111,6 +113,7 @@ def inspect(
         genes=genes,
         layer=layer,
         modalities=_named(modality),
+        genome=genome,
     )
     print(json_text(page.to_dict()) if as_json else page)
     raise typer.Exit(0 if page.usable else 2)

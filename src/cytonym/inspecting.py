@@ -8,8 +8,9 @@ from pathlib import Path
 from cytonym.annotator import Annotator, load
 from cytonym.data.align import space_of
 from cytonym.data.inspect import Inspection, inspect_cells
-from cytonym.data.read import Reading, open_cells
-from cytonym.opening import Data
+from cytonym.data.read import Reading, open_cells, open_read
+from cytonym.errors import DataError
+from cytonym.opening import Data, check_transforms
 
 
 def inspect(
@@ -21,6 +22,7 @@ def inspect(
     genes: str | None = None,
     layer: str | None = None,
     modalities: Mapping[str, str] | None = None,
+    genome: str | Path | None = None,
 ) -> Inspection:
     """Say what a data set is and whether it can be used; all problems at once.
 
@@ -32,7 +34,7 @@ def inspect(
         What the data should fit: a fitted model, or a labelled reference.
     labels
         Also check this column of ``obs`` as a fit would.
-    genes, layer, modalities
+    genes, layer, modalities, genome
         As in :func:`cytonym.fit`.
 
     Returns
@@ -40,11 +42,19 @@ def inspect(
     Inspection
         ``usable``, ``problems`` with remedies, ``to_dict()``; its text is one page.
     """
-    spaces, needed = None, None
+    spaces, needed, own = None, None, frozenset()
     if model is not None:
         model = model if isinstance(model, Annotator) else load(model)
         spaces, needed = model.spaces, "counts" if model.method.needs.counts else None
+        own = model.method.own(model.options)
     elif reference is not None:
         spaces = space_of(open_cells(reference))
-    how = Reading(genes, layer, modalities)
-    return inspect_cells(data, how=how, labels=labels, spaces=spaces, values_needed=needed)
+    how = Reading(genes, layer, modalities, genome)
+    page = inspect_cells(data, how=how, labels=labels, spaces=spaces, own=own, values_needed=needed)
+    if model is not None and page.usable:
+        try:
+            cells = open_read(data, how)
+            check_transforms(model.transforms, cells.spaces, cells.name)
+        except DataError as error:
+            page.problems.extend(error.problems)
+    return page

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from cytonym.errors import OptionError, suggest
 
 Share = Annotated[float, Field(ge=0, le=1)]
 """An option between 0 and 1."""
+
+File = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+"""A file whose name holds wherever a model is read from."""
 
 Settings = Mapping[str, Any] | Iterable[str] | None
 

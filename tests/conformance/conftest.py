@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 from unittest import mock
 
@@ -93,6 +95,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "seqalign:sgc": {"mode": "sgc", "batch_size": 48, "epochs": 20},
     "seqalign:cluster": {"mode": "cluster", "teleport": 0.1},
     "seqalign:knn": {"classifier": "knn"},
+    "seqalign:sequence": {"embedder": "precomputed", "trunk_hidden": 16, "trunk_epochs": 4},
 }
 """Other ways of a method that keep the same promises, as ``method:name``."""
 
@@ -193,6 +196,14 @@ def simulated(modalities: Sequence[str]) -> AnnData:
     return both
 
 
+def embedded(peaks: Sequence[str]) -> str:
+    """A file of random numbers in place of DNA."""
+    path = Path(mkdtemp()) / "embeddings.npz"
+    values = np.random.default_rng(0).standard_normal((len(peaks), 12))
+    np.savez(path, peaks=np.array(peaks), embeddings=values)
+    return str(path)
+
+
 def with_gaps() -> Any:
     """200 cells of which 80 have one modality alone."""
     parts = simulate_multiome(200, N_GENES, N_TYPES, seed=4, n_peaks=200)
@@ -211,6 +222,8 @@ def kit_of(name: str) -> Kit:
     del query.obs["cell_type"]
     query.obs["truth"] = pd.Categorical(cells.obs["cell_type"][N_REFERENCE:])
     settings = {**TINY.get(method.name, {}), **VARIANTS.get(name, {})}
+    if settings.get("embedder") == "precomputed":
+        settings["embeddings"] = embedded([*map(str, cells.var_names)])
     return Kit(method, settings, reference, query)
 
 

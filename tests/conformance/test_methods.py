@@ -73,7 +73,8 @@ def test_permuting_cells_permutes_the_answer(fitted, calls, kit):
 def test_permuting_the_genes_of_the_query_changes_nothing(fitted, calls, kit):
     order = np.random.default_rng(1).permutation(kit.query.n_vars)
     turned = fitted.annotate(kit.query[:, order].copy(), progress=False)
-    np.testing.assert_array_equal(turned.probabilities, calls.probabilities)
+    rounding = 1e-4 if fitted.method.own(fitted.options) else 0.0  # summed in the data's order
+    np.testing.assert_allclose(turned.probabilities, calls.probabilities, rtol=0, atol=rounding)
 
 
 def test_50_more_genes_in_the_query_change_nothing(fitted, calls, kit):
@@ -98,8 +99,10 @@ def test_a_query_that_lacks_30_percent_of_the_features_is_named_and_says_so(fitt
     assert accuracy(answer.labels, kit.query) >= 0.6
     assert [*answer.coverage] == [*kit.widths()]
     for modality, found in answer.coverage.items():
-        assert found.reference == len(fitted.spaces[modality])
-        if kit.widths()[modality] == "shared":
+        if modality in fitted.method.own(fitted.options):
+            assert found.share == 1.0
+        elif kit.widths()[modality] == "shared":
+            assert found.reference == len(fitted.spaces[modality])
             assert found.share == pytest.approx(0.7, abs=0.1)
             assert len(found.missing) == found.reference - found.shared
         assert any(str(found) == note for note in answer.notes)

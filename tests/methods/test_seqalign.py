@@ -8,6 +8,7 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 
 import cytonym
+from cytonym.data.domains import joined
 from cytonym.data.simulate_domains import simulate_domains
 from cytonym.errors import DataError
 from cytonym.methods import get
@@ -85,6 +86,29 @@ def test_a_cell_that_was_in_the_fit_gets_the_answer_of_the_fit(changes):
     torch.testing.assert_close(said.embedding, told.h2, atol=1e-5, rtol=1e-4)
 
 
+def test_cells_that_were_propagated_first_go_through_plain_layers():
+    model = net(mode="sgc", target_steps=3).eval()
+    graph = model.domain(1).graph
+    z = np.linalg.matrix_power(dense(graph), 5) @ graph.x.numpy()
+    first, second, last = (
+        (one.weight.detach().numpy(), one.bias.detach().numpy())
+        for one in (model.layers.first, model.layers.second, model.layers.last)
+    )
+    h1 = np.maximum(z @ first[0].T + first[1], 0)
+    want = np.maximum(h1 @ second[0].T + second[1], 0) @ last[0].T + last[1]
+    np.testing.assert_allclose(model.tables(1).scores.detach(), want, atol=1e-4)
+
+
+def test_parts_of_a_graph_are_whole_graphs_where_one_part_has_all_cells():
+    batch = joined(cells(30, 0, 0), cells(24, 1, 1))
+    full, parts = net(mode="full"), net(mode="cluster")
+    for model in (full, parts):
+        model.train()
+    assert parts.domain(1).part.unique().tolist() == [0]
+    one, other = (align_loss(model, batch, CLOCK, even=Balance()) for model in (full, parts))
+    torch.testing.assert_close(one, other)
+
+
 def test_without_a_query_new_cells_hang_on_to_the_reference():
     model = net(query=False).eval()
     assert not model.has_target()
@@ -141,6 +165,7 @@ def test_distances_of_data_sets_are_0_for_one_and_grow_with_the_shift():
     h = torch.randn(200, 4)
     for measure in (mmd, coral):
         assert measure(h, h).abs() < 1e-6
+        assert torch.isfinite(measure(h, h[:1]))
         assert measure(h, 3 * h + 1) > measure(h, 1.2 * h + 0.1) > 0
     want = (np.cov(h.T.numpy()) - np.cov((2 * h).T.numpy())) ** 2
     assert coral(h, 2 * h).item() == pytest.approx(want.sum() / 64, rel=1e-4)
@@ -171,8 +196,6 @@ def test_nearest_labelled_cells_of_the_reference_vote():
 def test_every_way_to_align_gives_a_finite_loss_and_gradients(align, mode):
     model = net(align=align, mode=mode, prior=True, discriminator=(6,), schedule="constant")
     batches = [cells(30, 0, 0), cells(24, 1, 1)]
-    from cytonym.data.domains import joined
-
     parts = align_loss(model.train(), joined(*batches), CLOCK, even=Balance())
     parts["total"].backward()
     assert torch.isfinite(parts["total"])
@@ -225,7 +248,10 @@ def right(calls, query):
 def test_cells_are_named_by_dna_where_most_peaks_are_not_shared(adapted, world):
     calls = adapted.annotate(world.query, genome=world.fasta, progress=False)
     assert right(calls, world.query) > 0.9
-    assert any("200 cells of the query" in note for note in adapted.report.notes)
+    notes = " ".join(adapted.report.notes)
+    assert "200 cells of the query" in notes
+    assert "held-out peaks told where they are open with AUROC" in notes
+    assert "cells of the query differ from the reference" in notes
     assert any("of the data's own, by their DNA" in note for note in calls.notes)
     assert calls.embedding.shape == (200, 128)
 
@@ -274,6 +300,21 @@ def test_bad_input_is_told_before_anything_is_learned(world, adapted, tmp_path):
         cytonym.fit(nameless, genome=world.fasta, **fit)
     with pytest.raises(DataError, match="have no coordinates"):
         cytonym.fit(world.reference, genome=world.fasta, query=nameless, **fit)
+
+
+def test_inspect_reads_the_dna_of_peaks_that_need_not_be_shared(world, adapted):
+    page = cytonym.inspect(world.query, model=adapted, genome=world.fasta)
+    assert page.usable
+    assert not page.coverage
+    page = cytonym.inspect(world.query, model=adapted)
+    assert "there is no genome" in page.problems[0].what
+
+
+def test_a_genome_that_is_not_read_is_told(world):
+    lsi = {"embedder": "lsi", "components": 4, "epochs": 1}
+    fit = {"labels": "cell_type", "method": "seqalign", "validation": 0, "progress": False}
+    model = cytonym.fit(world.reference, genome=world.fasta, options=lsi, **fit)
+    assert any("the genome was not read" in note for note in model.report.notes)
 
 
 def test_a_reference_too_large_for_one_batch_of_the_linear_path(world, monkeypatch):

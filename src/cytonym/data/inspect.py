@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -47,6 +47,7 @@ def inspect_cells(
     how: Reading | None = None,
     labels: str | None = None,
     spaces: Mapping[str, FeatureSpace] | None = None,
+    own: Collection[str] = (),
     values_needed: str | None = None,
 ) -> Inspection:
     """Look at a data set without using it; finds all problems, raises none of them.
@@ -59,6 +60,8 @@ def inspect_cells(
         The column of ``obs`` with the types, to be checked as training does.
     spaces
         By modality, the features of a reference, to see how well the data fit it.
+    own
+        Modalities of these whose features need not be the reference's.
     values_needed
         ``"counts"`` if only raw counts will do.
     """
@@ -82,17 +85,17 @@ def inspect_cells(
     _look_at_obs(page, first.obs if cells is None else cells.obs, labels)
     if not sound:
         return page
-    own = [how] if several is None else [*readings(several[0], how).values()]
-    for one, reading in zip(contents, own, strict=True):
+    ways = [how] if several is None else [*readings(several[0], how).values()]
+    for one, reading in zip(contents, ways, strict=True):
         try:
-            _look_at_values(page, one, reading, spaces, values_needed)
+            _look_at_values(page, one, reading, spaces, own, values_needed)
         except DataError as error:
             page.problems.extend(error.problems)
     if page.usable and len(page.modalities) > 1:
         found = pairing(cells or open_read(data, how))
         page = replace(page, pairing=found)
         page.notes.extend([found.note] if found and found.note else [])
-    if spaces is not None and not page.coverage:
+    if spaces is not None and not page.coverage and not {*own} & {*page.modalities}:
         what = f"it has {', '.join(page.modalities)}, the reference has {', '.join(spaces)}"
         page.problems.append(Problem(what, "give data with a modality of the reference"))
     return page
@@ -117,6 +120,7 @@ def _look_at_values(
     contents: Contents,
     how: Reading,
     spaces: Mapping[str, FeatureSpace] | None,
+    own: Collection[str],
     values_needed: str | None,
 ) -> None:
     """What the matrices hold, which one is read, and whether it fits."""
@@ -139,7 +143,7 @@ def _look_at_values(
             page.problems.append(problem)
         elif problem:  # a model takes them as not measured
             page.notes.append(problem.what)
-        if spaces is not None and modality in spaces:
+        if spaces is not None and modality in spaces and modality not in own:
             _, coverage = match(space, spaces[modality])
             page.coverage[modality] = coverage
             page.notes.extend(coverage.notes)

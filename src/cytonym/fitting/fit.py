@@ -265,6 +265,8 @@ def _task(
     notes += [pairs.note] if pairs and pairs.note else []
     notes += cells.read_as(spaces)
     asked, own = None, method.own(options)
+    if genome is not None and not own:
+        notes.append(f"the genome was not read: {method.name} with these options needs no DNA")
     chains = method.features(method.candidates(options)[0])
     check_transforms(chains, spaces, cells.name)
     if query is not None:

@@ -16,7 +16,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
@@ -32,7 +31,7 @@ from cytonym.nn.adapt import common, coral, mmd, some, strength, told_apart
 from cytonym.nn.blocks import random_like
 from cytonym.nn.graph import Graph, Grown, Near, neighbours
 from cytonym.nn.losses import Balance, Rebalance, balance, classification, logistic
-from cytonym.options import Options, Share
+from cytonym.options import File, Options, Share
 from cytonym.prep import Components, Open, Scale, SequenceCells, TfIdf
 from cytonym.types import Batch, Clock, Optim, Output, Stage, Step, Transform
 
@@ -56,7 +55,7 @@ class SeqalignOptions(Options):
     embedder: Embedder = Field("kmer", description="what reads the DNA of peaks; lsi: no DNA")
     window: PositiveInt = Field(1002, description="bases around the middle of a peak")
     k: PositiveInt = Field(6, le=8, description="embedder=kmer: length of the words")
-    motifs: Path | None = Field(None, description="embedder=motif: a MEME file; none = JASPAR")
+    motifs: File | None = Field(None, description="embedder=motif: a MEME file; none = JASPAR")
     checkpoint: str | None = Field(
         None, description="embedder=transformer: folder or repository of the Nucleotide Transformer"
     )
@@ -64,7 +63,7 @@ class SeqalignOptions(Options):
     both_strands: bool = Field(False, description="embedder=transformer: mean of both strands")
     half: bool = Field(False, description="embedder=transformer: compute in float16")
     channels: PositiveInt = Field(288, description="embedder=cnn: channels of the first layer")
-    embeddings: Path | None = Field(None, description="embedder=precomputed: an .npz file")
+    embeddings: File | None = Field(None, description="embedder=precomputed: an .npz file")
     change: Literal["none", "shuffled", "mutated", "random"] = Field(
         "none", description="spoil the DNA first, to see what it is worth"
     )

@@ -83,5 +83,7 @@ def mmd(h: Tensor, other: Tensor) -> Float[Tensor, ""]:
 
 
 def coral(h: Tensor, other: Tensor) -> Float[Tensor, ""]:
-    """Squared distance of the covariances over 4 d² (Sun and Saenko 2016)."""
+    """Squared distance of the covariances over 4 d² (Sun and Saenko 2016); 0 for a single cell."""
+    if min(len(h), len(other)) < 2:
+        return h.new_zeros(())
     return (h.T.cov() - other.T.cov()).square().sum() / (4 * h.shape[1] ** 2)

@@ -72,6 +72,10 @@ class _Taught(nn.Module):
         return self.step.loss(self.net, batch, clock)
 
 
+SCORED = 25
+"""Epochs whose weights are scored on held-out cells, where no patience asks for every one."""
+
+
 @dataclass(slots=True)
 class _Running:
     """One step of a stage made ready: the wrapped loss, its optimiser and its parameters."""
@@ -250,7 +254,9 @@ class StageRun:
 
     def _score(self) -> dict[str, float]:
         """Score the (averaged) weights; keep the best ones where the stage has patience."""
-        if self.monitor is None:
+        last = self.epoch == self.stage.epochs
+        seldom = self.stage.patience is None and not last  # nothing hangs on it then
+        if self.monitor is None or (seldom and self.epoch % max(self.stage.epochs // SCORED, 1)):
             return {}
         self.net.eval()
         weights = self.average if self.average is not None else copy_weights(self.net)
