@@ -37,7 +37,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "seqalign, center=mean": {"center": "mean"},
     "seqalign, paper": {"preset": "paper"},
     "seqalign, nearest neighbours": {"classifier": "knn"},
-    "seqalign, no linear path": {"linear_path": False},
+    "seqalign, graphs for half": {"graph_share": 0.5},
+    "seqalign, graphs alone": {"graph_share": 1.0},
 }
 CLASSIFIERS = {
     "logistic regression": lambda: LogisticRegression(max_iter=2000),

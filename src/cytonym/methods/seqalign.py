@@ -106,6 +106,7 @@ class SeqalignOptions(Options):
     linear_path: bool = Field(
         True, description="a linear map of the embedding, solved first, shares in the scores"
     )
+    graph_share: Share = Field(0.1, description="of the graphs in the scores, beside that path")
     penalty: NonNegativeFloat = Field(1.0, description="L2 penalty of the linear path")
     balance: Rebalance = Field("none", description="help for small types, by weights or logits")
     epochs: PositiveInt = Field(200, description="epochs; steps, with whole graphs")
@@ -244,7 +245,9 @@ class SeqalignNet(nn.Module):
             h1 = self._hung(self.layers.first(x), near, first, int(self.options.first_step)).relu()
             h2 = self._hung(self.layers.second(h1), near, second, steps).relu()
             scores = self._hung(self.layers.last(h2), near, last, 1)
-        return Output(h2, scores if self.linear is None else (scores + self.linear(x)) / 2)
+        if self.linear is not None:
+            scores = torch.lerp(self.linear(x), scores, self.options.graph_share)
+        return Output(h2, scores)
 
     def votes(self, x: Tensor) -> Tensor:
         """Logarithms of the shares of types among the nearest labelled cells of the reference."""
