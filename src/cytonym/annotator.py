@@ -28,6 +28,8 @@ from cytonym.options import Options
 from cytonym.prep import bind_chain, chain_state, inputs, restore_chain
 from cytonym.report import FitReport
 from cytonym.result import Annotation, Embedding
+from cytonym.trust.read import read
+from cytonym.trust.trust import Said, Trust, patterns
 from cytonym.types import Batch, FeatureSpace, Transform
 
 
@@ -52,6 +54,8 @@ class Annotator:
     salience
         Mean salience by type: ``features`` ``(types, features)`` and perhaps ``tokens``
         ``(types, tokens)``; empty where the method cannot explain.
+    trust
+        How its scores are calibrated, learned on held-out cells; None where there were too few.
     """
 
     method: Method
@@ -63,6 +67,7 @@ class Annotator:
     net: nn.Module
     report: FitReport
     salience: Mapping[str, np.ndarray]
+    trust: Trust | None = None
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(space):,} {name}" for name, space in self.spaces.items())
@@ -77,6 +82,8 @@ class Annotator:
         modalities: Mapping[str, str] | None = None,
         genome: str | Path | None = None,
         generate_missing: Annotator | str | Path | None = None,
+        coverage: float = 0.9,
+        reject: float = 0.05,
         batch_size: int = 512,
         progress: bool = True,
     ) -> Annotation:
@@ -94,6 +101,11 @@ class Annotator:
         generate_missing
             A model (or its folder) that generates modalities: those that this model reads and
             the data lack are made by it first.
+        coverage
+            Share of cells whose own type is to be in their prediction set.
+        reject
+            Cells that look less like the reference's types than all but this share of its own
+            cells are called ``Unknown``; 0: none.
         batch_size
             Cells at a time; the answer does not depend on it.
 
@@ -116,21 +128,23 @@ class Annotator:
             maker = maker if isinstance(maker, Annotator) else load(maker)
             cells = with_generated(maker, data, how, wanted=[*self.spaces], progress=progress)
         opened = self.opened(cells, how)
-        said = self._walk(opened.feed, self._said, batch_size, progress, "naming")
-        probabilities = said["probabilities"]
-        best = probabilities.argmax(1)
+        told = self._walk(opened.feed, self._said, batch_size, progress, "naming")
         names = opened.feed.source.cells
+        said = Said(names, told["scores"], told["embedding"], _patterns(told["present"], opened))
+        found = read(said, self.label_names, self.trust, coverage=coverage, reject=reject)
         return Annotation(
             cells=names,
-            labels=np.array(self.label_names, dtype=object)[best],
-            confidence=probabilities.max(1),
+            labels=found.labels,
+            confidence=found.confidence,
             probabilities=pd.DataFrame(
-                probabilities, index=names, columns=pd.Index(self.label_names)
+                found.probabilities, index=names, columns=pd.Index(self.label_names)
             ),
-            embedding=said["embedding"],
+            sets=found.sets,
+            strange=found.strange,
+            embedding=said.z,
             coverage=opened.coverage,
-            notes=(*opened.notes, *_lacking(opened.feed)),
-            model=self.facts(),
+            notes=(*opened.notes, *_lacking(opened.feed), *found.notes),
+            model=self.facts() | found.facts,
         )
 
     def embed(
@@ -311,8 +325,11 @@ class Annotator:
             for name, array in chain_state(self.transforms[modality]).items():
                 arrays[f"transform/{modality}/{name}"] = array
         arrays |= {f"salience/{name}": array for name, array in self.salience.items()}
+        if self.trust is not None:
+            arrays |= {f"trust/{name}": array for name, array in self.trust.state().items()}
         facts = {
             **self.facts(),
+            "trust": None if self.trust is None else self.trust.to_dict(),
             "options": self.options.model_dump(mode="json"),
             "labels": self.label_names,
             "modalities": [*self.spaces],
@@ -327,7 +344,8 @@ class Annotator:
     def _said(self, batch: Batch) -> dict[str, Tensor]:
         said = self.method.predict(self.net, batch)
         assert said.scores is not None
-        return {"probabilities": said.scores.float().softmax(1), "embedding": said.embedding}
+        present = torch.stack([*batch.present.values()], dim=1)
+        return {"scores": said.scores, "embedding": said.embedding, "present": present}
 
     def _placed(self, batch: Batch) -> dict[str, Tensor]:
         found = {"embedding": self.method.predict(self.net, batch).embedding}
@@ -387,11 +405,20 @@ def load(path: str | Path) -> Annotator:
         net.load_state_dict(bundle.weights)
         salience = dict(_under("salience/", arrays))
         report = FitReport.from_dict(facts["report"])
-        seed, labels = facts["seed"], facts["labels"]
+        seed, labels, trust = facts["seed"], facts["labels"], None
+        if facts.get("trust") is not None:
+            trust = Trust.restore(facts["trust"], dict(_under("trust/", arrays)))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"The model {path} does not hold together: {error}.") from error
     net.eval()
-    return Annotator(method, options, seed, labels, spaces, transforms, net, report, salience)
+    return Annotator(
+        method, options, seed, labels, spaces, transforms, net, report, salience, trust
+    )
+
+
+def _patterns(present: np.ndarray, opened: Opened) -> np.ndarray:
+    """The modalities that each cell has, joined by ``+``."""
+    return patterns(present > 0, [*opened.feed.inputs.bound])
 
 
 def _lacking(feed: Feed) -> Iterator[str]:

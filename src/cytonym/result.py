@@ -28,11 +28,17 @@ class Annotation:
     cells
         ``(cells,)`` str cell names.
     labels
-        ``(cells,)`` object, of str: the most probable type.
+        ``(cells,)`` object, of str: the most probable type, or ``Unknown``.
     confidence
-        ``(cells,)`` float32 in [0, 1]: its probability.
+        ``(cells,)`` float32 in [0, 1]: the probability of the most probable type.
     probabilities
-        ``(cells, types)`` float32, rows sum to 1.
+        ``(cells, types)`` float32, rows sum to 1; calibrated where the model could be.
+    sets
+        ``(cells,)`` object: tuples of the types that a cell may be, the most probable first; None
+        where the model was not calibrated.
+    strange
+        ``(cells,)`` float32: how much less than allowed a cell looks like the reference's types;
+        above 0 it is ``Unknown``. None where none is rejected.
     embedding
         ``(cells, dim)`` float32.
     coverage
@@ -51,6 +57,8 @@ class Annotation:
     coverage: Mapping[str, Coverage]
     notes: tuple[str, ...]
     model: Mapping[str, Any]
+    sets: np.ndarray | None = None
+    strange: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -78,7 +86,7 @@ class Annotation:
     def to(self, adata: Some, *, key: str = "cell_type_pred") -> Some:
         """Put the answer into ``adata`` (AnnData or MuData), in place, and return it.
 
-        Writes ``obs[key]`` (categorical), ``obs[f"{key}_confidence"]``,
+        Writes ``obs[key]`` (categorical), ``obs[f"{key}_confidence"]``, ``obs[f"{key}_set"]``,
         ``obsm[f"{key}_probabilities"]``, ``obsm["X_<method>"]`` and ``uns[key]``; nothing else
         is touched.
 
@@ -103,7 +111,8 @@ class Annotation:
     def additions(self, key: str) -> Additions:
         """What is added to a data set under ``key``."""
         types = self.probabilities.columns.astype(str)
-        labels = pd.Categorical(self.labels, categories=types)
+        others = [one for one in np.unique(self.labels.astype(str)) if one not in types]
+        labels = pd.Categorical(self.labels, categories=[*types, *others])
         # A "/" in a key would be a folder in the file; the exact names are in uns[key]["types"].
         names = pd.Index([str(name).replace("/", "|") for name in self.probabilities.columns])
         chances = self.probabilities.set_axis(unique_names(names)[0], axis=1)
@@ -114,14 +123,16 @@ class Annotation:
             "coverage": coverage_facts(self.coverage),
             "notes": np.array(self.notes, dtype=str),
         }
-        columns = dict(zip(names, (labels, self.confidence), strict=True))
+        columns = dict(zip(names, (labels, self.confidence), strict=False))
+        if self.sets is not None:
+            columns[f"{key}_set"] = pd.Categorical(["|".join(one) for one in self.sets])
         added = dict(zip(matrices, (chances, self.embedding), strict=True))
         return Additions(self.cells, columns, added, key, facts)
 
 
-def added_names(key: str, method: str) -> tuple[tuple[str, str], tuple[str, str]]:
+def added_names(key: str, method: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What an annotation under ``key`` is called in ``obs`` and in ``obsm``."""
-    return (key, f"{key}_confidence"), (f"{key}_probabilities", f"X_{method}")
+    return (key, f"{key}_confidence", f"{key}_set"), (f"{key}_probabilities", f"X_{method}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

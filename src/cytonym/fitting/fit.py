@@ -26,10 +26,12 @@ from cytonym.explaining import mean_salience
 from cytonym.fitting.choose import choose
 from cytonym.fitting.compare import compare, verdict
 from cytonym.fitting.run import Fitted, Query, Task, run, told
+from cytonym.fitting.trusting import learn_trust
 from cytonym.methods import Method, get, registry
 from cytonym.opening import Data, check_together, check_transforms, check_values, unread
 from cytonym.options import Settings, parse
 from cytonym.report import FitReport
+from cytonym.trust.trust import Trust
 from cytonym.types import FeatureSpace
 
 log = logging.getLogger("cytonym")
@@ -149,7 +151,16 @@ def fit(
     names = [str(name) for name in task.names]
     final = found.fitted
     return Annotator(
-        recipe, parsed, seed, names, task.spaces, final.transforms, final.net, report, salience
+        recipe,
+        parsed,
+        seed,
+        names,
+        task.spaces,
+        final.transforms,
+        final.net,
+        report,
+        salience,
+        found.trust,
     )
 
 
@@ -162,6 +173,7 @@ class _Learned:
     per_type: tuple[dict[str, Any], ...] = ()
     history: Sequence[dict[str, Any]] = ()
     notes: Sequence[str] = ()
+    trust: Trust | None = None
 
 
 def _twice(
@@ -182,7 +194,8 @@ def _twice(
     if final.history.interrupted:
         notes = [*notes, "Interrupted: the last stage did not run to its end"]
     history = (trial or final).history.records
-    return _Learned(final, table, per_type, history, notes)
+    trust = None if trial is None else learn_trust(method, trial, final, task, held)
+    return _Learned(final, table, per_type, history, notes, trust)
 
 
 def _once(
@@ -201,7 +214,8 @@ def _once(
     if not known.any():
         return _Learned(fitted, history=history)
     table, per_type = compare(method, fitted, task, known, progress)
-    return _Learned(fitted, table, per_type, history, verdict(table))
+    trust = learn_trust(method, fitted, fitted, task, held)
+    return _Learned(fitted, table, per_type, history, verdict(table), trust)
 
 
 def _untested(task: Task, held: np.ndarray) -> list[str]:

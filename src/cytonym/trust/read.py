@@ -1,0 +1,92 @@
+"""From what a network said to what a user reads: names, how sure, sets of names, and Unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+
+from cytonym.errors import OptionError
+from cytonym.trust.trust import UNKNOWN, Said, Trust
+
+UNTRIED = (
+    "the model learned nothing of its own answers (too few cells were held out): probabilities are "
+    "not calibrated, there are no prediction sets, and no cell is called Unknown"
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What is read of some cells.
+
+    Attributes
+    ----------
+    labels
+        ``(cells,)`` object, of str: the most probable type, or ``Unknown``.
+    confidence
+        ``(cells,)`` float32: the probability of the most probable type, calibrated.
+    probabilities
+        ``(cells, types)`` float32.
+    sets
+        ``(cells,)`` object, of tuples of types, the most probable first; None without trust.
+    strange
+        ``(cells,)`` float32, above 0: rejected; None without trust.
+    notes, facts
+        What a user should know; what identifies the reading.
+    """
+
+    labels: np.ndarray
+    confidence: np.ndarray
+    probabilities: np.ndarray
+    sets: np.ndarray | None = None
+    strange: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def read(
+    said: Said, names: Sequence[str], trust: Trust | None, *, coverage: float, reject: float
+) -> Answer:
+    """Name the cells.
+
+    Raises
+    ------
+    OptionError
+        ``coverage`` or ``reject`` is no such share.
+    """
+    if not 0 < coverage < 1:
+        raise OptionError(f"coverage is a share between 0 and 1; it is {coverage}.")
+    if not 0 <= reject < 1:
+        raise OptionError(f"reject is a share from 0 to below 1; it is {reject}.")
+    known = np.array([*names], dtype=object)
+    if trust is None:
+        chance = softmax(said.scores, axis=1)
+        return Answer(known[chance.argmax(1)], chance.max(1), chance, notes=(UNTRIED,))
+    chance = trust.probabilities(said)
+    within = trust.sets(said, coverage)
+    strange = trust.strange(said) - trust.rejector.threshold(reject) if reject else None
+    labels = known[chance.argmax(1)]
+    if strange is not None:
+        labels = np.where(strange > 0, UNKNOWN, labels)
+    facts = {
+        "calibration": {**trust.facts, "temperatures": dict(trust.temperatures)},
+        "asked": {"coverage": coverage, "reject": reject},
+    }
+    return Answer(labels, chance.max(1), chance, listed(chance, within, known), strange, (), facts)
+
+
+def listed(chance: np.ndarray, within: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """``(cells,)`` object, of tuples of str: the types of each set, the most probable first.
+
+    A set that would be empty holds the most probable type.
+    """
+    out = np.empty(len(chance), dtype=object)
+    order = np.argsort(-chance, axis=1, kind="stable")
+    size = within.sum(1)
+    for row in range(len(chance)):
+        kept = order[row][within[row][order[row]]] if size[row] else order[row][:1]
+        out[row] = tuple(names[kept])
+    return out
