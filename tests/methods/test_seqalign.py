@@ -1,6 +1,7 @@
 """seqAlignATAC: stage 2 by hand, and whole fits over a small genome."""
 
 from functools import partial
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ from sklearn.neighbors import KNeighborsClassifier
 import cytonym
 from cytonym.data.domains import joined
 from cytonym.data.simulate_domains import simulate_domains
-from cytonym.errors import DataError
+from cytonym.errors import DataError, TrainingError
 from cytonym.methods import get
 from cytonym.methods.seqalign import (
     align_loss,
     join_cells,
+    shown,
 )
 from cytonym.nn.adapt import common, coral, mmd, reverse, strength, told_apart
 from cytonym.nn.losses import Balance
@@ -58,12 +60,16 @@ def test_the_layers_are_those_of_the_equations(domain, steps):
     graph = model.domain(domain).graph
     a, x = dense(graph), graph.x.numpy()
 
-    def linear(layer, h):
-        return h @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
+    def turned(layer, h):
+        return h @ layer.weight.detach().numpy().T
 
-    h1 = np.maximum(a @ linear(model.layers.first, x), 0)
-    h2 = np.maximum(np.linalg.matrix_power(a, steps) @ linear(model.layers.second, h1), 0)
-    want = a @ linear(model.layers.last, h2)
+    def bias(layer):
+        return layer.bias.detach().numpy()
+
+    first, second, last = model.layers.first, model.layers.second, model.layers.last
+    h1 = np.maximum(a @ turned(first, x) + bias(first), 0)
+    h2 = np.maximum(np.linalg.matrix_power(a, steps) @ turned(second, h1) + bias(second), 0)
+    want = a @ turned(last, h2) + bias(last)
     told = model.whole(graph, model.steps(domain))
     np.testing.assert_allclose(told.scores.detach(), want, atol=1e-4)
 
@@ -107,6 +113,18 @@ def test_parts_of_a_graph_are_whole_graphs_where_one_part_has_all_cells():
     assert parts.domain(1).part.unique().tolist() == [0]
     one, other = (align_loss(model, batch, CLOCK, even=Balance()) for model in (full, parts))
     torch.testing.assert_close(one, other)
+
+
+def test_a_step_of_parts_looks_at_one_part_of_each_data_set(monkeypatch):
+    monkeypatch.setattr(import_module("cytonym.methods.seqalign"), "PART", 8)
+    model = net(mode="cluster").train()
+    home = model.domain(0)
+    assert len(home.part.unique()) > 2
+    row = torch.arange(30).repeat_interleave(home.graph.start.diff())
+    assert (home.part[row] == home.part[home.graph.column]).all()
+    h2, scores, y = shown(model, 0, cells(30, 0, 0), CLOCK)
+    part = home.part[CLOCK.seed * 7919 % 30]
+    assert len(h2) == len(scores) == len(y) == int((home.part == part).sum()) < 30
 
 
 def test_without_a_query_new_cells_hang_on_to_the_reference():
@@ -250,7 +268,7 @@ def test_cells_are_named_by_dna_where_most_peaks_are_not_shared(adapted, world):
     assert right(calls, world.query) > 0.9
     notes = " ".join(adapted.report.notes)
     assert "200 cells of the query" in notes
-    assert "held-out peaks told where they are open with AUROC" in notes
+    assert "held-out peaks told which are open in a cell with AUROC" in notes
     assert "cells of the query differ from the reference" in notes
     assert any("of the data's own, by their DNA" in note for note in calls.notes)
     assert calls.embedding.shape == (200, 128)
@@ -308,6 +326,47 @@ def test_inspect_reads_the_dna_of_peaks_that_need_not_be_shared(world, adapted):
     assert not page.coverage
     page = cytonym.inspect(world.query, model=adapted)
     assert "there is no genome" in page.problems[0].what
+
+
+def test_cells_without_a_type_leave_the_linear_path_as_it_is(world):
+    """Types are learned from the labelled cells in one batch, however many others there are."""
+    reference = world.reference.copy()
+    labels = reference.obs["cell_type"].astype(object)
+    labels[np.arange(200) % 4 > 0] = None
+    reference.obs["cell_type"] = labels
+    lsi = {"embedder": "lsi", "components": 4, "epochs": 1, "penalty": 0.1}
+    fit = {"labels": "cell_type", "method": "seqalign", "validation": 0, "progress": False}
+    sizes = []
+
+    def spied(net, batch, clock, **more):
+        sizes.append(int((batch.y >= 0).sum()))
+        return linear_loss(net, batch, clock, **more)
+
+    module = import_module("cytonym.methods.seqalign")
+    linear_loss = module.linear_loss
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "linear_loss", spied)
+        patch.setattr(module, "solved", partial(module.solved, batch_size=60))
+        cytonym.fit(reference, options=lsi, **fit)
+    assert {*sizes} == {50}
+
+
+def test_a_state_of_a_fit_with_other_dna_is_refused(world, tmp_path):
+    few = {**QUICK, "trunk_epochs": 1, "epochs": 2}
+    fit = {"labels": "cell_type", "method": "seqalign", "validation": 0, "progress": False}
+    cytonym.fit(world.reference, genome=world.fasta, options=few, state=tmp_path, **fit)
+    other = tmp_path / "other.fa"
+    text = world.fasta.read_text().translate(str.maketrans("ACGT", "CATG"))
+    other.write_text(
+        "".join(
+            a if a[0] == ">" else b
+            for a, b in zip(
+                world.fasta.read_text().splitlines(True), text.splitlines(True), strict=True
+            )
+        )
+    )
+    with pytest.raises(TrainingError, match="other data, options or seed"):
+        cytonym.fit(world.reference, genome=other, options=few, state=tmp_path, **fit)
 
 
 def test_a_genome_that_is_not_read_is_told(world):

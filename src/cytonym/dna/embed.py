@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Literal, Protocol
+from zlib import crc32
 
 import numpy as np
 
@@ -80,19 +81,18 @@ def changed(sequences: Sequence[str], how: Change, *, share: float, seed: int) -
     """
     if how == "none":
         return [*sequences]
-    rng = np.random.default_rng(seed)
     codes = encode(sequences)
-    if how == "random":
-        counts = np.bincount(codes.ravel(), minlength=5)[:4] + 1
-        drawn = rng.choice(4, codes.shape, p=counts / counts.sum()).astype(np.uint8)
-        codes = np.where(codes < 4, drawn, codes)
-    elif how == "mutated":
-        other = (codes + rng.integers(1, 4, codes.shape, dtype=np.uint8)) % 4
-        codes = np.where((rng.random(codes.shape) < share) & (codes < 4), other, codes)
-    else:
-        codes = codes.copy()
-        for row in codes:
-            known = row < 4
+    counts = np.bincount(codes.ravel(), minlength=5)[:4] + 1
+    for row in codes:  # drawn by the bases, so that a place is spoilt alike in all data sets
+        rng = np.random.default_rng((seed, crc32(row.tobytes())))
+        known = row < 4
+        n = int(known.sum())
+        if how == "random":
+            row[known] = rng.choice(4, n, p=counts / counts.sum())
+        elif how == "mutated":
+            other = (row[known] + rng.integers(1, 4, n, dtype=np.uint8)) % 4
+            row[known] = np.where(rng.random(n) < share, other, row[known])
+        else:
             row[known] = rng.permutation(row[known])
     letters = np.frombuffer(b"ACGTN", np.uint8)[codes]
     return [row.tobytes().decode() for row in letters]
@@ -156,7 +156,7 @@ def _words(codes: np.ndarray, k: int, one: np.ndarray, n_words: int) -> np.ndarr
 
 @dataclass(frozen=True, slots=True)
 class Motifs:
-    """The best score (bits) of each motif on either strand; where none fits, the least of all."""
+    """The best score (bits) of each motif on either strand; its least where N hides every place."""
 
     motifs: tuple[Motif, ...] = field(repr=False)
     window: int = 1000
@@ -174,9 +174,10 @@ class Motifs:
         even = np.full(4, 0.25)  # a background of the sequences would make rows depend on others
         found = scan(sequences, self.motifs, background=even, best=True, progress=progress)
         assert found.best is not None
-        finite = np.isfinite(found.best)
-        least = found.best[finite].min() if finite.any() else 0.0
-        return np.where(finite, found.best, least).astype(np.float32)
+        least = [
+            np.log2(4 * np.asarray(one.frequencies).clip(1e-3)).min(0).sum() for one in self.motifs
+        ]
+        return np.where(np.isfinite(found.best), found.best, least).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,8 +178,11 @@ def kept(embedder: SequenceEmbedder, sequences: list[str], *, progress: bool = F
         digest.update(one.encode() + b"\n")
     path = cache_folder() / "embeddings" / f"{digest.hexdigest()[:32]}.npy"
     if path.is_file():
-        return np.load(path)
+        return np.load(path, mmap_mode="r")
     found = embedder.embed(sequences, progress=progress)
+    if wrong := int((~np.isfinite(found).all(axis=1)).sum()):
+        what = f"the embeddings of {wrong:,} of {len(found):,} peaks are not finite"
+        raise DataError(Problem(what, "with half=True leave that out"), subject="the peaks")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial, partial.open("wb") as file:

@@ -20,7 +20,7 @@ from cytonym.evaluate.metrics import scores
 from cytonym.methods import Method
 from cytonym.nn.threads import threads_for
 from cytonym.options import Options
-from cytonym.prep import fit_chain, inputs
+from cytonym.prep import chain_state, fit_chain, inputs
 from cytonym.train.loop import History, train
 from cytonym.train.watch import Watch
 from cytonym.types import CellSource, Clock, FeatureSpace, Slow, Stage, Telling, Transform
@@ -103,7 +103,7 @@ def run(
             seed=task.seed,
             monitor=None if watched is None else partial(held_score, method, feed=watched),
             state=None if folder is None else folder / f"{title}.safetensors",
-            fingerprint=_fingerprint(method, options, task, rows),
+            fingerprint=_fingerprint(method, options, task, rows, transforms),
             on_epoch=watch.epoch,
         )
     net.cpu().eval()
@@ -127,8 +127,16 @@ def with_query(
     return Domains(feed, Feed(source, way, np.full(n, -1), np.arange(n), domain=1))
 
 
-def _fingerprint(method: Method, options: Options, task: Task, rows: np.ndarray) -> str:
-    """What a training state must agree on: method, options, seed, cells, labels, values."""
+def _fingerprint(
+    method: Method,
+    options: Options,
+    task: Task,
+    rows: np.ndarray,
+    transforms: Mapping[str, tuple[Transform, ...]],
+) -> str:
+    """What a training state must agree on: method, options, seed, cells, labels, values, and what
+    was learned of them before (as of the DNA of peaks).
+    """
     digest = hashlib.sha256()
     recipe = f"{version('cytonym')} {method.name} {options.model_dump_json()} {task.seed}"
     digest.update(recipe.encode())
@@ -144,6 +152,9 @@ def _fingerprint(method: Method, options: Options, task: Task, rows: np.ndarray)
         some = np.arange(0, len(cells), max(len(cells) // 256, 1))
         for modality in task.query.spaces:
             digest.update(task.query.source.read(modality, some).data.tobytes())
+    for chain in transforms.values():
+        for name, array in sorted(chain_state(chain).items()):
+            digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
 
 

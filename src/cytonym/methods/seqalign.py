@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -197,14 +197,19 @@ class SeqalignNet(nn.Module):
         adapted = number == TARGET and self.has_target()
         return self.options.target_steps if adapted else self.options.source_steps
 
+    def early_steps(self, number: int) -> int:
+        """Propagations before the first layer (mode sgc): those of all three layers."""
+        return self.steps(number) + int(self.options.first_step) + 1
+
     def whole(self, graph: Graph, steps: int, draw: Draw | None = None) -> Tables:
         """All cells of a graph (Eqs. 9 to 15); ``draw`` is what dropout is drawn by."""
-        first = self._spread(graph, self.layers.first(graph.x), int(self.options.first_step))
-        h1 = self._dropped(first.now.relu(), draw)
-        second = self._spread(graph, self.layers.second(h1), steps)
-        h2 = second.now.relu()
-        last = self._spread(graph, self.layers.last(h2), 1)
-        return Tables((first, second, last), h2, last.now)
+        first, second, last = self.layers.first, self.layers.second, self.layers.last
+        one = self._spread(graph, graph.x @ first.weight.T, int(self.options.first_step))
+        h1 = self._dropped((one.now + first.bias).relu(), draw)
+        two = self._spread(graph, h1 @ second.weight.T, steps)
+        h2 = (two.now + second.bias).relu()
+        three = self._spread(graph, h2 @ last.weight.T, 1)
+        return Tables((one, two, three), h2, three.now + last.bias)
 
     def early(self, graph: Graph, steps: int) -> Tables:
         """All cells of a graph, propagated before the first layer (mode sgc)."""
@@ -239,12 +244,14 @@ class SeqalignNet(nn.Module):
             return Output(x, self.votes(x))
         near, told = graph.near(x, self.options.neighbours), self.tables(domain)
         if self.sgc():
-            h2, scores = self.plain(self._hung(x, near, told.spread[0], steps + 2))
+            h2, scores = self.plain(self._hung(x, near, told.spread[0], self.early_steps(domain)))
         else:
-            first, second, last = told.spread
-            h1 = self._hung(self.layers.first(x), near, first, int(self.options.first_step)).relu()
-            h2 = self._hung(self.layers.second(h1), near, second, steps).relu()
-            scores = self._hung(self.layers.last(h2), near, last, 1)
+            counts = (int(self.options.first_step), steps, 1)
+            layers = (self.layers.first, self.layers.second, self.layers.last)
+            h2 = scores = x
+            for layer, spread, n in zip(layers, told.spread, counts, strict=True):
+                h2 = scores.relu() if layer is not layers[0] else x
+                scores = self._hung(h2 @ layer.weight.T, near, spread, n) + layer.bias
         if self.linear is not None:
             scores = torch.lerp(self.linear(x), scores, self.options.graph_share)
         return Output(h2, scores)
@@ -272,8 +279,9 @@ class SeqalignNet(nn.Module):
         number = domain if self.has_target() else SOURCE
         if number not in self._tables:
             graph, steps = self.domain(number).graph, self.steps(number)
-            made = self.early(graph, steps + 2) if self.sgc() else self.whole(graph, steps)
-            self._tables[number] = made
+            early = self.sgc()
+            steps = self.early_steps(number) if early else steps
+            self._tables[number] = (self.early if early else self.whole)(graph, steps)
         return self._tables[number]
 
     def propagated(self, domain: int) -> Tensor:
@@ -281,7 +289,7 @@ class SeqalignNet(nn.Module):
         if domain not in self._moved_cells:
             graph = self.domain(domain).graph
             with torch.no_grad():
-                spread = self._spread(graph, graph.x, self.steps(domain) + 2)
+                spread = self._spread(graph, graph.x, self.early_steps(domain))
             self._moved_cells[domain] = spread.now
         return self._moved_cells[domain]
 
@@ -290,6 +298,11 @@ class SeqalignNet(nn.Module):
         most = max(len(self.domain(number).graph) for number in (SOURCE, TARGET))
         auto = self.options.mode == "auto" and most > WHOLE
         return auto or self.options.mode == "sgc"
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Any:
+        """Moving the network leaves no table on another device."""
+        self.forget()
+        return super()._apply(*args, **kwargs)
 
     def forget(self) -> None:
         """Drop what was computed of other graphs."""
@@ -476,7 +489,8 @@ class Seqalign(Method[SeqalignOptions]):
         solve = Step(teach, part("linear"), Optim(solver="lbfgs"))
         knn = options.classifier == "knn"  # nothing is learned: the cells are taken in
         first = solved("linear", () if knn else (solve,), n_cells)
-        first = replace(first, unlabelled=True, before=join_cells)
+        size = first.batch_size if first.average else sys.maxsize  # cells without a type come too
+        first = replace(first, batch_size=size, unlabelled=True, before=join_cells)
         if knn:
             return (first,)
         optim = Optim(options.lr, "sgd", weight_decay=options.weight_decay, clip=None)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from scipy.spatial.distance import cdist
 from scipy.special import logsumexp, softmax
 from sklearn.covariance import ledoit_wolf
 from sklearn.linear_model import LogisticRegression
@@ -21,6 +22,7 @@ Center = Literal["auto", "none", "mean", "mixture"]
 
 SAID = {
     "": "",
+    "few": "too few cells to say by what the query differs from the reference",
     "none": "the query differs from the reference in nothing that all its cells share",
     "mean": "all cells of the query differ from the reference alike; its types are as common",
     "mixture": "all cells of the query differ from the reference alike, and other types are common",
@@ -28,6 +30,9 @@ SAID = {
 
 SEEN = 10_000
 """Cells of the reference, and of the query, that are looked at, at most."""
+
+MARGIN = 0.05
+"""Share of what simpler explanations leave that the mixture must explain to be taken."""
 
 ROUNDS = 5
 
@@ -41,7 +46,8 @@ def shift(
     reference. ``mixture``: logistic regression says how common they are, and s is what the means
     then still differ by, in turns. ``auto``: of these the one with the highest likelihood, less
     the number of its parameters (Akaike), where each type is a Gaussian around its mean in the
-    reference, with one covariance for all.
+    reference, with one covariance for all. The types are no Gaussians, so the mixture has to win
+    by a ``MARGIN``.
 
     Parameters
     ----------
@@ -56,24 +62,36 @@ def shift(
         ``(width,)``, and which explanation that is.
     """
     away = x.mean(0) - reference.mean(0)
-    if center in ("none", "mean") or len(x) == 1:  # one cell says nothing of its platform
-        return (away, "mean") if center == "mean" else (0 * away, "none")
+    if center in ("none", "mean"):
+        return (away, "") if center == "mean" else (0 * away, "")
     rng = np.random.default_rng(0)
-    known = rng.permutation(np.flatnonzero(y >= 0))[:SEEN]
+    known = _some(y, rng)
+    if len(x) == 1 or len(np.unique(y[known])) < 2 or len(known) < 3 * len(np.unique(y[known])):
+        return 0 * away, "few"
     world = Types(reference[known], y[known])
     some = x[rng.permutation(len(x))[:SEEN]]
     mixed = world.mixture(some)
     if center == "mixture":
-        return mixed, "mixture"
+        return mixed, ""
     width, shares = x.shape[1], len(world.share) - 1
-    tried = [
-        ("none", 0 * away, False, shares),
-        ("mean", away, True, width),
-        ("mixture", mixed, False, width + shares),
-    ]
-    level = [len(some) * world.likelihood(some - s, fixed) - cost for _, s, fixed, cost in tried]
-    name, s, *_ = tried[int(np.argmax(level))]
-    return s, name
+    level = {
+        "none": world.likelihood(some) - shares / len(some),
+        "mean": world.likelihood(some - away, fixed=True) - width / len(some),
+    }
+    best = max(level, key=lambda one: level[one])
+    both = world.likelihood(some - mixed) - (width + shares) / len(some)
+    if both > level[best] + MARGIN * abs(level[best]):
+        return mixed, "mixture"
+    return (away if best == "mean" else 0 * away), best
+
+
+def _some(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rows of at most about ``SEEN`` cells with a type; each type keeps 10, if it has them."""
+    rows = rng.permutation(np.flatnonzero(y >= 0))
+    share = min(SEEN / max(len(rows), 1), 1.0)
+    parts = [rows[y[rows] == one] for one in np.unique(y[rows])]
+    kept = [one[: max(round(share * len(one)), 10)] for one in parts]
+    return np.sort(np.concatenate(kept)) if kept else rows
 
 
 class Types:
@@ -104,8 +122,8 @@ class Types:
 
     def likelihood(self, x: np.ndarray, fixed: bool = False) -> float:
         """Mean of log p(cell) without its constant; pi as in the reference, or the best (EM)."""
-        far = ((x @ self.root)[:, None] - (self.means @ self.root)[None]) ** 2
-        fit, pi = -far.sum(2) / 2, self.share
+        far = cdist(x @ self.root, self.means @ self.root, "sqeuclidean")
+        fit, pi = -far / 2, self.share
         for _ in range(0 if fixed else 30):
             pi = softmax(fit + np.log(pi), axis=1).mean(0).clip(1e-12)
         return float(logsumexp(fit + np.log(pi), axis=1).mean())
