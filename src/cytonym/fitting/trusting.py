@@ -16,7 +16,7 @@ from cytonym.trust.unknown import KEPT, Near
 def learn_trust(
     method: Method, trial: Fitted, final: Fitted, task: Task, held: np.ndarray
 ) -> Trust | None:
-    """Learned from ``trial``, which did not see the cells ``held`` (bool); for the use of ``final``.
+    """Learned from ``trial``, which did not see the cells ``held`` (bool), for ``final``.
 
     None where fewer than ``LEAST`` held-out cells have a label. Distances to the reference are in
     units of the types' own, so what ``trial`` learned of them holds for ``final``.

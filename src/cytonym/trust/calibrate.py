@@ -34,7 +34,7 @@ def temperature(scores: np.ndarray, y: np.ndarray) -> float:
 
 
 def tempered(scores: np.ndarray, t: float | np.ndarray) -> np.ndarray:
-    """``(cells, types)`` probabilities ``softmax(scores / t)``; ``t`` is one number or one a cell."""
+    """``(cells, types)`` probabilities ``softmax(scores / t)``; ``t`` is one, or one a cell."""
     return softmax(scores / np.reshape(t, (-1, 1)), axis=1)
 
 
@@ -55,12 +55,15 @@ def reliability(confidence: np.ndarray, right: np.ndarray, *, bins: int = BINS) 
     DataFrame
         A row for each part that has cells: ``confidence`` and ``accuracy`` (means), ``n``.
     """
-    part = np.minimum((np.asarray(confidence) * bins).astype(int), bins - 1)
-    table = pd.DataFrame({"part": part, "confidence": confidence, "accuracy": right})
-    grouped = table.groupby("part")
-    out = grouped.mean()
-    out["n"] = grouped.size()
-    return out.reset_index(drop=True)
+    sure, good = np.asarray(confidence, dtype=float), np.asarray(right, dtype=float)
+    part = np.minimum((sure * bins).astype(int), bins - 1)
+    n = np.bincount(part, minlength=bins)
+    held = n > 0
+    means = {
+        name: np.bincount(part, values, minlength=bins)[held] / n[held]
+        for name, values in (("confidence", sure), ("accuracy", good))
+    }
+    return pd.DataFrame({**means, "n": n[held]})
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray, *, bins: int = BINS) -> float:

@@ -173,7 +173,7 @@ def signs(scores: np.ndarray, z: np.ndarray, near: Near, without: int | None = N
     ``without``: as if the reference did not have this type.
     """
     left = scores if without is None else np.delete(scores, without, axis=1)
-    whole = logsumexp(left, axis=1)
-    best = np.exp(left.max(1) - whole).clip(1e-6, 1 - 1e-6)
+    whole = np.asarray(logsumexp(left, axis=1))
+    best = np.clip(np.exp(left.max(1) - whole), 1e-6, 1 - 1e-6)
     far = near.distance(z, without)
     return np.stack([np.log((1 - best) / best), -whole, far], axis=1)
