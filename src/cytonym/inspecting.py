@@ -55,6 +55,11 @@ def inspect(
         try:
             cells = open_read(data, how)
             check_transforms(model.transforms, cells.spaces, cells.name)
+            page.notes.extend(
+                f"{name}: {len(cells.spaces[name]):,} peaks of the data's own, which the model "
+                "reads by their DNA"
+                for name in own & cells.spaces.keys()
+            )
         except DataError as error:
             page.problems.extend(error.problems)
     return page

@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 import cytonym
 from cytonym.data.domains import joined
 from cytonym.data.simulate_domains import simulate_domains
-from cytonym.errors import DataError, TrainingError
+from cytonym.errors import DataError, OptionError, TrainingError
 from cytonym.methods import get
 from cytonym.methods.seqalign import (
     align_loss,
@@ -269,7 +269,7 @@ def test_cells_are_named_by_dna_where_most_peaks_are_not_shared(adapted, world):
     notes = " ".join(adapted.report.notes)
     assert "200 cells of the query" in notes
     assert "held-out peaks told which are open in a cell with AUROC" in notes
-    assert "cells of the query differ from the reference" in notes
+    assert "all cells of the query differ alike" in notes
     assert any("of the data's own, by their DNA" in note for note in calls.notes)
     assert calls.embedding.shape == (200, 128)
 
@@ -374,6 +374,38 @@ def test_a_genome_that_is_not_read_is_told(world):
     fit = {"labels": "cell_type", "method": "seqalign", "validation": 0, "progress": False}
     model = cytonym.fit(world.reference, genome=world.fasta, options=lsi, **fit)
     assert any("the genome was not read" in note for note in model.report.notes)
+
+
+def test_a_masked_genome_is_refused_and_a_file_of_embeddings_that_is_none_too(world, tmp_path):
+    fit = {"labels": "cell_type", "method": "seqalign", "progress": False}
+    masked = tmp_path / "masked.fa"
+    lines = world.fasta.read_text().splitlines()
+    masked.write_text("\n".join(one if one[0] == ">" else "N" * len(one) for one in lines) + "\n")
+    with pytest.raises(DataError, match="1,200 of 1,200 peaks"):
+        cytonym.fit(world.reference, genome=masked, options=QUICK, **fit)
+    names = world.reference.var_names.to_numpy().astype(str)
+    file = tmp_path / "wrong.npz"
+    given = {"embedder": "precomputed", "embeddings": str(file)}
+    for write, said in (
+        (lambda: file.write_bytes(b""), "cannot be read"),
+        (lambda: file.write_bytes(b"no numbers"), "cannot be read"),
+        (lambda: np.savez(file, peaks=names, embeddings=np.full((1200, 2), "a")), "<U1 of shape"),
+        (lambda: np.savez(file, peaks=names, embeddings=np.zeros((1200, 0))), r"\(1200, 0\)"),
+    ):
+        write()
+        with pytest.raises(DataError, match=said):
+            cytonym.fit(world.reference, options={**QUICK, **given}, **fit)
+    with pytest.raises(OptionError, match="change spoils DNA"):
+        cytonym.fit(world.reference, options={**given, "change": "shuffled"}, **fit)
+
+
+def test_a_damaged_cache_is_made_anew(world, adapted, tmp_path, monkeypatch):
+    monkeypatch.setenv("CYTONYM_CACHE", str(tmp_path))
+    first = adapted.annotate(world.query, genome=world.fasta, progress=False)
+    (file,) = (tmp_path / "embeddings").glob("*.npy")
+    file.write_bytes(file.read_bytes()[:100])
+    again = adapted.annotate(world.query, genome=world.fasta, progress=False)
+    np.testing.assert_array_equal(again.probabilities, first.probabilities)
 
 
 def test_a_reference_too_large_for_one_batch_of_the_linear_path(world, monkeypatch):

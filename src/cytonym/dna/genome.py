@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cytonym.dna.fetch import GENOMES
 from cytonym.dna.intervals import interval_text, ucsc
 from cytonym.errors import DataError, Problem
 
@@ -51,9 +52,15 @@ def _checked(path: Path, peaks: pd.DataFrame) -> dict[str, int]:
 def _fetched(path: Path, peaks: pd.DataFrame) -> Iterator[str]:
     starts, ends = (peaks[column].to_numpy(np.int64).tolist() for column in ("start", "end"))
     with _opened(path) as genome:
-        names = {ucsc(str(name)): str(name) for name in genome.keys()}  # noqa: SIM118
+        own = [str(name) for name in genome.keys()]  # noqa: SIM118
+        names = {ucsc(name): name for name in own} | {name: name for name in own}
         for chrom, start, end in zip(peaks["chrom"].astype(str), starts, ends, strict=True):
-            yield str(genome[names[ucsc(chrom)]][start:end])
+            read = str(genome[names.get(chrom) or names[ucsc(chrom)]][start:end])
+            if len(read) != end - start:
+                what = f"its index does not fit it: {chrom}:{start}-{end} has {len(read):,} bases"
+                problem = Problem(what, f"remove {path.name}.fai, which is then made anew")
+                raise DataError(problem, subject=path.name)
+            yield read
 
 
 @contextmanager
@@ -66,7 +73,9 @@ def _opened(path: Path) -> Iterator[Any]:
         problem = Problem(what, "pip install 'cytonym[atac]'")
         raise DataError(problem, subject=path.name) from error
     if not path.is_file():
-        raise DataError(Problem("there is no such file", "give a FASTA file"), subject=str(path))
+        what = "it is a folder" if path.is_dir() else "there is no such file"
+        remedy = f"give a FASTA file, or a genome by name ({', '.join(GENOMES)})"
+        raise DataError(Problem(what, remedy), subject=str(path))
     with tempfile.TemporaryDirectory() as folder:
         index = str(path) + ".fai" if _indexable(path) else str(Path(folder) / "genome.fai")
         try:

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from cytonym.dna.cnn import SHORTEST
 from cytonym.dna.embed import Change, Kmers, Letters, Motifs, SequenceEmbedder, changed
 from cytonym.dna.fetch import cache_folder
 from cytonym.dna.genome import windows
-from cytonym.dna.intervals import intervals, parse_intervals
+from cytonym.dna.intervals import intervals, parse_intervals, ucsc
 from cytonym.dna.motifs import jaspar_motifs, read_motifs
 from cytonym.dna.transformer import NucleotideTransformer
 from cytonym.errors import DataError, Problem
@@ -25,6 +26,10 @@ log = logging.getLogger("cytonym")
 
 Embedder = Literal["kmer", "motif", "transformer", "cnn", "precomputed", "lsi"]
 """What reads the DNA of peaks; ``lsi``: nothing does."""
+
+
+SOME = 2000
+"""Peaks whose DNA is looked at before any work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +76,7 @@ class PeakReader:
             return self._given(space)
         genome, places = self._found(space)
         sequences = [*windows(genome, places, self.window)]
-        unread = sum(one.count("N") > len(one) / 2 for one in sequences)
-        if unread > len(sequences) / 100:
-            part = f"{unread:,} of {len(sequences):,} peaks"
-            log.warning("%s: half of their DNA or more is N; is %s masked?", part, genome.name)
+        self._readable(sequences, genome.name)
         spoilt = changed(sequences, self.change, share=self.mutated, seed=0)
         return kept(self.embedder(), spoilt, progress=progress)
 
@@ -90,6 +92,8 @@ class PeakReader:
             self._given(space)
             return
         genome, places = self._found(space)
+        step = max(len(places) // SOME, 1)
+        self._readable([*windows(genome, places.iloc[::step], self.window)], genome.name)
         windows(genome, places, self.window)
         least = {"kmer": self.k, "cnn": SHORTEST}.get(self.kind, 1)
         if self.window < least:
@@ -99,6 +103,16 @@ class PeakReader:
         embedder = self.embedder()
         if isinstance(embedder, NucleotideTransformer):
             embedder.check()
+
+    def _readable(self, sequences: list[str], genome: str) -> None:
+        """A DataError where most of the DNA is N; a warning where some is."""
+        unread = sum(one.count("N") > len(one) / 2 for one in sequences)
+        what = f"half of the DNA or more is N in {unread:,} of {len(sequences):,} peaks"
+        if unread > len(sequences) / 2:
+            problem = Problem(what, "give the genome with its bases, not a masked one")
+            raise DataError(problem, subject=genome)
+        if unread > len(sequences) / 100:
+            log.warning("%s: %s; is it masked?", genome, what)
 
     def _found(self, space: FeatureSpace) -> tuple[Path, Any]:
         """The genome, and where the peaks lie."""
@@ -127,19 +141,25 @@ class PeakReader:
         path = self.embeddings
         if path is None or not path.is_file():
             what = "there is no file of embeddings" if path is None else "there is no such file"
-            remedy = "name it: --set embeddings=FILE.npz, with 'peaks' and 'embeddings'"
+            remedy = (
+                "fit with --set embeddings=FILE.npz ('peaks', 'embeddings'); a model needs it too"
+            )
             raise DataError(Problem(what, remedy), subject=str(path or "the peaks"))
         try:
             with np.load(path) as file:
                 names, values = file["peaks"].astype(str), file["embeddings"]
-        except (OSError, ValueError, KeyError) as error:
-            problem = Problem(f"it cannot be read ({error})", "give 'peaks' and 'embeddings'")
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+            remedy = "write it by numpy.savez(file, peaks=names, embeddings=values)"
+            problem = Problem(f"it cannot be read ({error or 'it is empty'})", remedy)
             raise DataError(problem, subject=path.name) from error
+        if not np.issubdtype(values.dtype, np.number) or values.ndim != 2 or not values.shape[1]:
+            what = f"its embeddings are {values.dtype} of shape {values.shape}"
+            raise DataError(Problem(what, "give numbers, a row a peak"), subject=path.name)
         if values.ndim != 2 or len(values) != len(names) or not np.isfinite(values).all():
             what = f"it has {len(names):,} peaks and embeddings {values.shape}, or some not finite"
             raise DataError(Problem(what, "give one finite row for each peak"), subject=path.name)
-        place = {name: row for row, name in enumerate(names.tolist())}
-        rows = [place.get(name, -1) for name in space.names.tolist()]
+        place = {_plain(name): row for row, name in enumerate(names.tolist())}
+        rows = [place.get(_plain(name), -1) for name in space.names.tolist()]
         if lacking := rows.count(-1):
             first = space.names[rows.index(-1)]
             what = f"it lacks {lacking:,} of {len(rows):,} peaks; the first is {first}"
@@ -166,6 +186,12 @@ class PeakReader:
         return Letters(self.window) if self.kind == "cnn" else Kmers(self.k, self.window)
 
 
+def _plain(peak: str) -> str:
+    """The name of a peak, in which ``1`` and ``chr1`` are the same."""
+    chrom, colon, rest = peak.partition(":")
+    return f"{ucsc(chrom)}{colon}{rest}"
+
+
 def kept(embedder: SequenceEmbedder, sequences: list[str], *, progress: bool = False) -> np.ndarray:
     """Embeddings from disk, where the same sequences were read before in the same way.
 
@@ -178,7 +204,10 @@ def kept(embedder: SequenceEmbedder, sequences: list[str], *, progress: bool = F
         digest.update(one.encode() + b"\n")
     path = cache_folder() / "embeddings" / f"{digest.hexdigest()[:32]}.npy"
     if path.is_file():
-        return np.load(path, mmap_mode="r")
+        try:
+            return np.load(path, mmap_mode="r")
+        except (OSError, ValueError, EOFError):
+            log.warning("%s is damaged: the peaks are read anew", path)
     found = embedder.embed(sequences, progress=progress)
     if wrong := int((~np.isfinite(found).all(axis=1)).sum()):
         what = f"the embeddings of {wrong:,} of {len(found):,} peaks are not finite"

@@ -16,10 +16,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -53,7 +60,7 @@ class SeqalignOptions(Options):
     """Options of ``seqalign``."""
 
     embedder: Embedder = Field("kmer", description="what reads the DNA of peaks; lsi: no DNA")
-    window: PositiveInt = Field(1002, description="bases around the middle of a peak")
+    window: PositiveInt = Field(1002, le=1_000_000, description="bases around the middle of a peak")
     k: PositiveInt = Field(6, le=8, description="embedder=kmer: length of the words")
     motifs: File | None = Field(None, description="embedder=motif: a MEME file; none = JASPAR")
     checkpoint: str | None = Field(
@@ -68,7 +75,7 @@ class SeqalignOptions(Options):
         "none", description="spoil the DNA first, to see what it is worth"
     )
     mutated: Share = Field(0.3, description="change=mutated: share of the bases")
-    dim: PositiveInt = Field(64, description="h, width of a cell's embedding")
+    dim: PositiveInt = Field(64, le=1024, description="h, width of a cell's embedding")
     trunk_hidden: PositiveInt = Field(512, description="hidden layer of the trunk")
     trunk_cells: PositiveInt = Field(4096, description="reference cells the trunk is learned from")
     trunk_epochs: PositiveInt = Field(100, description="most epochs of the trunk")
@@ -113,6 +120,12 @@ class SeqalignOptions(Options):
     batch_size: PositiveInt = Field(512, description="mode=sgc: cells in a batch")
     lr: PositiveFloat = Field(0.01, description="learning rate (SGD, momentum 0.9)")
     weight_decay: NonNegativeFloat = Field(1e-3, description="of SGD")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.change != "none" and self.embedder in ("lsi", "precomputed"):
+            raise ValueError(f"change spoils DNA, and embedder={self.embedder} reads none")
+        return self
 
 
 # --- the network -------------------------------------------------------------------------------

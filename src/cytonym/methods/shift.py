@@ -22,10 +22,10 @@ Center = Literal["auto", "none", "mean", "mixture"]
 
 SAID = {
     "": "",
-    "few": "too few cells to say by what the query differs from the reference",
-    "none": "the query differs from the reference in nothing that all its cells share",
-    "mean": "all cells of the query differ from the reference alike; its types are as common",
-    "mixture": "all cells of the query differ from the reference alike, and other types are common",
+    "few": "center=none: too few cells to say by what the query differs from the reference",
+    "none": "center=none: nothing that all cells of the query share sets them off",
+    "mean": "center=mean: all cells of the query differ alike, and its types are as common",
+    "mixture": "center=mixture: all cells of the query differ alike, and other types are common",
 }
 
 SEEN = 10_000

@@ -36,6 +36,9 @@ BLOCK = 2048
 SCORED = (2000, 256)
 """Held-out peaks, and cells, by which the trunk is judged, at most."""
 
+CHANCE = 0.53
+"""AUROC below which the DNA is doubted."""
+
 PENALTIES = (0.1, 1.0, 10.0, 100.0, 1000.0)
 """Among which mu is chosen, by how well open peaks that were held out are told."""
 
@@ -123,7 +126,10 @@ class SequenceCells:
     def note(self) -> str:
         """How well the DNA told which peaks are open."""
         told = float(self.learned.get("auroc", np.nan))
-        return f"the DNA of held-out peaks told which are open in a cell with AUROC {told:.3f}"
+        poor = "; that is hardly more than chance (.5): is it their genome?" * (told < CHANCE)
+        return (
+            f"the DNA of held-out peaks told which are open in a cell with AUROC {told:.3f}{poor}"
+        )
 
     def check(self, space: FeatureSpace) -> None:
         """A DataError where the DNA of the peaks cannot be read, or not as in the fit."""

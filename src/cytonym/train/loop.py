@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 
+from cytonym.errors import TrainingError
 from cytonym.train.stage import History, Loader, Monitor, StageRun
 from cytonym.train.state import read_snapshot
 from cytonym.types import Stage
@@ -76,7 +77,12 @@ def train(
             run = StageRun(accelerator, net, stage, place, loader, seed, monitor, history)
             if snapshot is not None and place == begin:
                 run.restore(snapshot)
-            run.go(state, fingerprint, on_epoch, done, stop)
+            try:
+                run.go(state, fingerprint, on_epoch, done, stop)
+            except TrainingError:
+                if state is not None:  # nobody can go on from there
+                    state.unlink(missing_ok=True)
+                raise
             done += stage.epochs
             if stop.is_set():
                 if place < len(stages) - 1:  # a part of the network knows nothing yet

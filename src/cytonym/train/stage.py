@@ -198,8 +198,8 @@ class StageRun:
             parts = ", ".join(f"{name} {value.item():.3g}" for name, value in losses.items())
             raise TrainingError(
                 f"The loss is not finite in stage {clock.stage!r}, epoch {clock.epoch + 1}, "
-                f"batch {number + 1} ({parts}). Lower the learning rate, or run "
-                "`cytonym inspect` on the reference."
+                f"batch {number + 1} ({parts}). Lower the learning rate or the weight of a part of "
+                "the loss, or run `cytonym inspect` on the reference."
             )
         for parameter in running.part:
             parameter.grad = None
