@@ -1,4 +1,4 @@
-"""Scores of Cell Ontology terms: a narrower or wider term than the true one is not plainly wrong."""
+"""Scores of Cell Ontology terms: a term below or above the true one is not plainly wrong."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def ontology_scores(truth: Iterable[Any], predicted: Iterable[Any]) -> OntologyS
     shares = shares.reindex(columns=pd.Index(KINDS), fill_value=0.0)
     sizes = pairs["true"].value_counts()
     shares.insert(0, "n", sizes[shares.index].astype(int))
-    shares.insert(0, "name", [terms.names[one] for one in shares.index])
+    shares.insert(0, "name", np.array([terms.names[one] for one in shares.index], dtype=object))
     shares = shares.sort_values("n", ascending=False, kind="stable").rename_axis("term")
     shares.columns.name = None
     means = {kind: float((pairs["kind"] == kind).mean()) for kind in KINDS}

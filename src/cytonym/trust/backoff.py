@@ -75,7 +75,9 @@ def back_off(
         ``level`` is out of its range.
     """
     if not 0 < level <= 1:
-        raise OptionError(f"level={level:g} is no share; give one above 0 and at most 1, such as 0.9.")
+        raise OptionError(
+            f"level={level:g} is no share; give one above 0 and at most 1, such as 0.9."
+        )
     terms = cell_ontology()
     ids = mapping.ids if isinstance(mapping, LabelMap) else dict(mapping)
     columns = [str(name) for name in probabilities.columns]

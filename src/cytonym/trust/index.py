@@ -1,4 +1,4 @@
-"""What labels are looked up in: names, synonyms and short names of Cell Ontology terms, by words."""
+"""What labels are looked up in: names, synonyms and short names of terms, by their words."""
 
 from __future__ import annotations
 

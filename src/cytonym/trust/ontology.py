@@ -16,7 +16,6 @@ from cytonym.trust.review import Accepted, read_review, write_review
 from cytonym.trust.similar import similar
 from cytonym.trust.spelling import (
     LONGEST,
-    MARKER,
     STATES,
     bag,
     completed,
@@ -28,8 +27,8 @@ from cytonym.trust.spelling import (
 from cytonym.trust.terms import Terms, cell_ontology
 
 RESERVED = frozenset(
-    ("unknown", "heterogeneous", "doublet", "doublets", "junk", "unassigned", "unlabeled")
-    + ("unlabelled", "undetermined", "ambiguous", "low quality", "na", "n/a", "nan", "none", "")
+    "unknown|heterogeneous|doublet|doublets|junk|unassigned|unlabeled|unlabelled|undetermined|"
+    "ambiguous|low quality|na|n/a|nan|none|".split("|")
 )
 """Labels, in lower case, that name no cell type."""
 
@@ -172,7 +171,9 @@ def map_labels(names: Iterable[object], *, review: str | Path | None = None) -> 
     asked = [m.label for m in found if m.how == "none" and not _is_nothing(m.label)]
     proposals = dict(zip(asked, similar(asked), strict=True))
     matches = (_proposed(match, proposals.get(match.label, []), terms) for match in found)
-    return LabelMap(tuple(_reviewed(m, accepted.get(m.label), terms) for m in matches), terms.version)
+    return LabelMap(
+        tuple(_reviewed(m, accepted.get(m.label), terms) for m in matches), terms.version
+    )
 
 
 def _labels(names: Iterable[object]) -> list[str]:
@@ -254,7 +255,7 @@ def _by_words(own: tuple[str, ...], index: Index) -> tuple[str, Iterable[str]]:
     for base in bases:
         if ids := _direct(base, index):
             return how if base is own else "abbreviation", ids
-    trimmed = [tuple(base for base in _trimmed(one)) for one in bases]
+    trimmed = [_trimmed(one) for one in bases]
     steps = [[bag(one) for one in trimmed]]
     for fewer in zip(*(without_markers(bag(one)) for one in trimmed), strict=False):
         steps.append([left for part in fewer for left in part])

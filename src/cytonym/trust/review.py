@@ -17,7 +17,7 @@ from cytonym.trust.terms import Terms
 if TYPE_CHECKING:
     from cytonym.trust.ontology import Match
 
-COLUMNS = ("label", "proposed_id", "proposed_name", "score", "how", "other_candidates", "accepted_id")
+COLUMNS = tuple("label proposed_id proposed_name score how other_candidates accepted_id".split())
 """Of these ``label`` and ``accepted_id`` are read again."""
 
 NO_TERM = "none"
@@ -46,7 +46,9 @@ def write_review(matches: Iterable[Match], path: Path) -> None:
         table.writerow(COLUMNS)
         for match in rows:
             best = match.candidates[0] if match.candidates else None
-            others = "; ".join(f"{one.id} {one.name} ({one.score:.2f})" for one in match.candidates[1:])
+            others = "; ".join(
+                f"{one.id} {one.name} ({one.score:.2f})" for one in match.candidates[1:]
+            )
             proposed = (best.id, best.name) if best else ("", "")
             settled = NO_TERM if match.how == "reserved" or _refused(match) else match.id
             table.writerow(
@@ -112,9 +114,7 @@ def _text(path: Path) -> str:
     if not path.is_file():
         raise refuse(f"there is no file {path}", "write it first: cytonym ontology FILE --out TSV")
     if path.stat().st_size > LARGEST:
-        raise refuse(
-            f"it has {path.stat().st_size:,} bytes", "give the review file, not the data"
-        )
+        raise refuse(f"it has {path.stat().st_size:,} bytes", "give the review file, not the data")
     raw = path.read_bytes()
     wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:

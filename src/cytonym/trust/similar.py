@@ -18,7 +18,7 @@ SPECIES = ("(Mmus)", "(Homo sapiens)", "(Primate)")
 def similar(labels: Sequence[str], *, n: int = 4) -> list[list[tuple[str, float]]]:
     """For each label up to ``n`` term ids with a score in [0, 1], the best first.
 
-    The score is the cosine of the counts of 2 to 4 neighbouring characters, rare ones weighing more.
+    The score is the cosine of the counts of 2 to 4 neighbouring characters, rare ones weigh more.
     """
     if not labels:
         return []
@@ -50,6 +50,6 @@ def _spelled() -> tuple[Any, Any, list[str]]:
         for word in (name, *terms.synonyms[i])
         if len(word) <= LONGEST
     ]
-    vectors = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), dtype=np.float32)
+    vectors = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4))
     matrix = vectors.fit_transform([" ".join(completed(words(word))) for word, _ in pairs])
     return vectors, matrix, [i for _, i in pairs]

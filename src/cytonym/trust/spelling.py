@@ -102,7 +102,9 @@ def words(label: str) -> tuple[str, ...]:
     for pattern, new in RULES:
         text = pattern.sub(new, text)
     found = (_singular(word).replace("¬", "-") for word in text.split())
-    return tuple(word for word in map(_marker, found) if word not in LEFT_OUT and word.strip("+-<>"))
+    return tuple(
+        word for word in map(_marker, found) if word not in LEFT_OUT and word.strip("+-<>")
+    )
 
 
 def bag(found: tuple[str, ...]) -> Bag:
