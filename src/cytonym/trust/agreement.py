@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 
 from cytonym.errors import DataError, Problem
 from cytonym.evaluate.metrics import Scores, scores
+from cytonym.trust.ontology import LabelMap, map_labels
 from cytonym.trust.terms import UPPER, cell_ontology
 
 NO_TERM = ("", "unknown")
@@ -153,6 +155,38 @@ def ontology_scores(truth: Iterable[Any], predicted: Iterable[Any]) -> OntologyS
         plain=scores(pairs["true"], answers),
         per_term=shares,
     )
+
+
+def label_scores(
+    truth: Sequence[str | None],
+    predicted: Sequence[str | None],
+    *,
+    review: str | Path | None = None,
+    predicted_ids: Iterable[Any] | None = None,
+) -> tuple[OntologyScores, LabelMap]:
+    """Score labels by the terms that :func:`map_labels` finds for them, both sides together.
+
+    Parameters
+    ----------
+    truth, predicted
+        ``(cells,)`` labels; None: not known, not predicted.
+    review
+        A review file for the labels of both.
+    predicted_ids
+        ``(cells,)`` term ids, where the annotation gave them; ``predicted`` is then not mapped.
+
+    Returns
+    -------
+    tuple
+        The scores, and the labels with their terms.
+    """
+    said = [] if predicted_ids is not None else [*predicted]
+    mapping = map_labels([*truth, *said], review=review)
+    ids = mapping.ids
+    true = [ids[one] if one is not None else "" for one in truth]
+    if predicted_ids is None:
+        predicted_ids = [ids[one] if one is not None else "" for one in said]
+    return ontology_scores(true, predicted_ids), mapping
 
 
 def _ids(values: Iterable[Any]) -> np.ndarray:

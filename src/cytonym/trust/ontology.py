@@ -27,9 +27,8 @@ from cytonym.trust.spelling import (
 from cytonym.trust.terms import Terms, cell_ontology
 
 RESERVED = frozenset(
-    "unknown|heterogeneous|doublet|doublets|junk|unassigned|unlabeled|unlabelled|undetermined|"
-    "ambiguous|low quality|na|n/a|nan|none|".split("|")
-)
+    ("", "unknown", "heterogeneous", "doublet", "doublets", "junk", "low quality", "ambiguous")
+) | frozenset(("unassigned", "unlabeled", "unlabelled", "undetermined", "na", "n/a", "nan", "none"))
 """Labels, in lower case, that name no cell type."""
 
 SCORES: Mapping[str, float] = MappingProxyType(

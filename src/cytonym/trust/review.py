@@ -17,7 +17,15 @@ from cytonym.trust.terms import Terms
 if TYPE_CHECKING:
     from cytonym.trust.ontology import Match
 
-COLUMNS = tuple("label proposed_id proposed_name score how other_candidates accepted_id".split())
+COLUMNS = (
+    "label",
+    "proposed_id",
+    "proposed_name",
+    "score",
+    "how",
+    "other_candidates",
+    "accepted_id",
+)
 """Of these ``label`` and ``accepted_id`` are read again."""
 
 NO_TERM = "none"
