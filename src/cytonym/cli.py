@@ -622,7 +622,7 @@ def export(
     from typing import cast
 
     from cytonym.trust import export as exported
-    from cytonym.trust.export import Target
+    from cytonym.trust.exporting import Target
 
     changes = exported(file, cast(Target, to), key=key, review=review, publish=publish)
     changes.write(file, out)

@@ -3,7 +3,7 @@
 from cytonym.trust.agreement import OntologyScores, label_scores, ontology_scores
 from cytonym.trust.backoff import BackOff, back_off
 from cytonym.trust.changes import Changes
-from cytonym.trust.export import export
+from cytonym.trust.exporting import export
 from cytonym.trust.ontology import Candidate, LabelMap, Match, map_labels
 
 __all__ = [

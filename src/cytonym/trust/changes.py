@@ -147,9 +147,10 @@ class Changes:
             obs[name] = column
         adata.obs = obs
         for key, value in self.uns.items():
-            there = adata.uns.get(key)
-            both = isinstance(there, Mapping) and isinstance(value, Mapping)
-            adata.uns[key] = {**there, **value} if both else value
+            there: Any = adata.uns.get(key)
+            if isinstance(there, Mapping) and isinstance(value, Mapping):
+                value = {**dict(there), **value}
+            adata.uns[key] = value
         return adata
 
     def write(self, data: AnnData | str | Path, out: str | Path) -> None:

@@ -89,6 +89,11 @@ def export(
         raise DataError(Problem(f"there is no column {key!r} in obs", remedy), subject=found.name)
     if to in COMPAT:
         return _compat(found, to, key)
+    if to == "cellxgene" and key == "cell_type" and not publish:
+        raise OptionError(
+            "The key 'cell_type' would write the curated column cell_type_ontology_term_id; "
+            "say publish (--publish) if that is meant."
+        )
     labels = _labels(found.obs[key])
     mapping = _mapped(labels, review)
     ids = _ids(found, key, labels, mapping)
@@ -214,8 +219,9 @@ def _cap(
     used = sorted({*ids} - {UNKNOWN})
     parents = ids.map({one: _category(one, terms) for one in used}).where(have, "")
     how = {match.label: match.how for match in mapping.matches}
-    told = f"obs[{key!r}] was named by cytonym {_version(found, key)} ({_method(found, key)})"
-    why = labels.map({one: f"{told}; label to term: {how.get(one, '')}" for one in labels.unique()})
+    method = _facts(found, key).get("method")
+    told = f"Named by cytonym {_version(found, key)} ({method}); label to term: "
+    why = labels.map({one: told + how[one] if method else "" for one in how})
     synonyms = ids.map({one: ", ".join(terms.synonyms[one]) for one in used})
     columns = {
         "": labels,
@@ -238,37 +244,41 @@ def _cap(
         else pd.Categorical(column.astype(str))
         for name, column in columns.items()
     }
-    uns = {"cellannotation_metadata": {key: _cap_metadata(found, key)}}
-    open_ = (
-        Problem(f"obs['{key}--marker_gene_evidence'] is empty", "name the genes that you checked"),
-        Problem(f"obs['{key}--canonical_marker_genes'] is empty", "as above"),
-        Problem(
-            f"uns['cellannotation_metadata'][{key!r}]['algorithm_repo_url'] and "
-            "['reference_location'] are empty",
-            "give the addresses of the code and of the reference data",
-        ),
-    )
+    metadata = _cap_metadata(found, key)
+    empty = {
+        "name the genes that you checked": [
+            f"obs['{key}--{name}']" for name in ("marker_gene_evidence", "canonical_marker_genes")
+        ]
+        + [f"obs['{key}--rationale']"] * (not method),
+        "say how the cells were named, and where the code and the reference are": [
+            f"uns['cellannotation_metadata'][{key!r}][{name!r}]"
+            for name, value in metadata.items()
+            if not value
+        ],
+    }
+    open_ = [Problem(f"{', '.join(names)}: empty", remedy) for remedy, names in empty.items()]
+    uns = {"cellannotation_metadata": {key: metadata}}
     missing = (*missing_for_cap(found), *open_)
     return Changes(found.name, found.obs.index, whole, {}, uns, missing, notes)
 
 
 def _cap_metadata(found: Held, key: str) -> dict[str, str]:
-    """The facts of one set of annotations."""
+    """The facts of one set of annotations; "" where they are not known."""
     facts = _facts(found, key)
-    types = f", model {facts['hash']}" if facts.get("hash") else ""
-    return {
-        "description": f"Cell types predicted by cytonym ({_method(found, key)}) from a reference.",
+    names = ("description", "annotation_method", "algorithm_name", "algorithm_version")
+    blank = dict.fromkeys(
+        (*names, "algorithm_repo_url", "reference_location", "reference_description"), ""
+    )
+    if not facts.get("method"):  # not an annotation of ours
+        return blank
+    model = f" (model {facts['hash']})" if facts.get("hash") else ""
+    return blank | {
+        "description": f"Cell types predicted by cytonym, method {facts['method']}.",
         "annotation_method": "algorithmic",
-        "algorithm_name": f"cytonym {_method(found, key)}",
+        "algorithm_name": f"cytonym {facts['method']}",
         "algorithm_version": _version(found, key),
-        "algorithm_repo_url": "",
-        "reference_location": "",
-        "reference_description": f"The labelled cells that the model learned from{types}.",
+        "reference_description": f"The labelled cells that the model learned from{model}.",
     }
-
-
-def _method(found: Held, key: str) -> str:
-    return str(_facts(found, key).get("method") or "method not recorded")
 
 
 def _version(found: Held, key: str) -> str:
