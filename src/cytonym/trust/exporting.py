@@ -266,7 +266,7 @@ def _cap_metadata(found: Held, key: str) -> dict[str, str]:
     """The facts of one set of annotations; "" where they are not known."""
     facts = _facts(found, key)
     names = ("description", "annotation_method", "algorithm_name", "algorithm_version")
-    blank = dict.fromkeys(
+    blank: dict[str, str] = dict.fromkeys(
         (*names, "algorithm_repo_url", "reference_location", "reference_description"), ""
     )
     if not facts.get("method"):  # not an annotation of ours

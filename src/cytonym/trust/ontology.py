@@ -27,8 +27,20 @@ from cytonym.trust.spelling import (
 from cytonym.trust.terms import Terms, cell_ontology
 
 RESERVED = frozenset(
-    ("", "unknown", "heterogeneous", "doublet", "doublets", "junk", "low quality", "ambiguous")
-) | frozenset(("unassigned", "unlabeled", "unlabelled", "undetermined", "na", "n/a", "nan", "none"))
+    ("", "unknown", "heterogeneous", "doublet", "doublets", "junk", "low quality", "low-quality")
+) | frozenset(
+    (
+        "unassigned",
+        "unlabeled",
+        "unlabelled",
+        "undetermined",
+        "ambiguous",
+        "na",
+        "n/a",
+        "nan",
+        "none",
+    )
+)
 """Labels, in lower case, that name no cell type."""
 
 SCORES: Mapping[str, float] = MappingProxyType(
@@ -317,7 +329,7 @@ def _fits(where: str, others: list[Match], terms: Terms) -> bool:
 
 def _is_nothing(label: str) -> bool:
     """Numbers of clusters, and what is too long: nothing is proposed for these."""
-    return len(label) > LONGEST or re.fullmatch(r"\W*[a-zA-Z]?\W?\d*\W*", label) is not None
+    return len(label) > LONGEST or re.fullmatch(r"\W*[a-zA-Z]?\W?[\d.]*\W*", label) is not None
 
 
 def _proposed(match: Match, near: list[tuple[str, float]], terms: Terms) -> Match:

@@ -82,7 +82,7 @@ RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b(\w+)-(?=[\s/,)]|$)", r"\1¬ "),
         (r"\b([\w.]+)\+", r"\1+ "),
         (r"(?<=[a-z])-(?=\d)", ""),  # B-1 is B1, and no first cluster of B
-        (r"[^\w+¬<>.]+|_+", " "),
+        (r"[^\w+¬<>.]+", " "),
         (r"(?<!\d)\.|\.(?!\d)", " "),
     )
 )
@@ -96,7 +96,7 @@ def words(label: str) -> tuple[str, ...]:
     if len(label) > LONGEST:
         return ()
     text = unicodedata.normalize("NFKC", label).translate(DASHES).lower()
-    text = re.sub("[<>¬]", " ", text)  # signs of ours
+    text = re.sub("[<>¬_]", " ", text)  # signs of ours, and the underscore, which words may hold
     for letter, name in GREEK.items():
         text = text.replace(letter, name)
     for pattern, new in RULES:
