@@ -3,7 +3,7 @@
 ``python benchmarks/ontology_labels.py --data DIR``
 
 ``ontology_labels.tsv`` beside this file holds what a person chose: label, ids (the first is the
-finest; "" = the ontology has none), why. A term above the one chosen is *wider*: true, and says less.
+finest; "" = the ontology has none), why. A term above the one chosen is *wider*: it says less.
 """
 
 from __future__ import annotations

@@ -23,6 +23,15 @@ def test_five_shares_say_what_became_of_the_cells():
     assert found.per_term.loc[CD4, "name"] == "CD4-positive, alpha-beta T cell"
 
 
+def test_a_narrower_term_is_no_right_answer_where_the_truth_has_it_for_other_cells():
+    assert ontology_scores([T, T, B], [NAIVE, CD4, B]).narrower == pytest.approx(2 / 3)
+    found = ontology_scores([T, T, CD4], [NAIVE, CD4, NAIVE])
+    assert (found.narrower, found.other) == (pytest.approx(1 / 3), pytest.approx(2 / 3))
+    # In the ontology the CD16 monocytes lie below the CD14 ones.
+    found, _ = label_scores(["CD14 Mono", "CD16 Mono"], ["CD16 Mono", "CD16 Mono"])
+    assert (found.exact, found.other) == (0.5, 0.5)
+
+
 def test_shares_sum_to_1_and_macro_f1_is_that_of_the_ids():
     rng = np.random.default_rng(0)
     truth, said = rng.choice([T, CD4, NAIVE, B], 200), rng.choice([T, CD4, B, ""], 200)

@@ -34,7 +34,9 @@ class OntologyScores:
     exact
         Share of the cells with the true term.
     narrower
-        Share with a term below the true one: right, and more is said than is known.
+        Share with a term below the true one: right, and more is said than is known. Where the
+        truth itself has such a term for other cells (Treg beside CD4 T) it is ``other``: the
+        truth would have said so.
     wider
         Share with a term above the true one: not wrong, and less is said. Classes that say
         nothing, such as ``cell``, count as ``other``.
@@ -136,7 +138,8 @@ def ontology_scores(truth: Iterable[Any], predicted: Iterable[Any]) -> OntologyS
         raise DataError(problems, subject="the terms")
     pairs = pd.DataFrame({"true": true[have], "said": said[have]})
     different = pairs.drop_duplicates()
-    kinds = [_kind(t, s) for t, s in zip(different["true"], different["said"], strict=True)]
+    used = {*pairs["true"]}
+    kinds = [_kind(t, s, used) for t, s in zip(different["true"], different["said"], strict=True)]
     pairs = pairs.merge(different.assign(kind=kinds), on=["true", "said"], how="left")
     shares = pd.crosstab(pairs["true"], pairs["kind"], normalize="index")
     shares = shares.reindex(columns=pd.Index(KINDS), fill_value=0.0)
@@ -196,12 +199,14 @@ def _ids(values: Iterable[Any]) -> np.ndarray:
     return text.where(~text.isin(NO_TERM), "").to_numpy(dtype=object)
 
 
-def _kind(true: str, said: str) -> str:
+def _kind(true: str, said: str, used: set[str]) -> str:
+    """What one answer is; ``used`` are the terms that the truth tells apart."""
     terms = cell_ontology()
     if not said:
         return "unknown"
     if true == said:
         return "exact"
     if terms.above(true, said):
-        return "narrower"
+        apart = (one for one in used if one == said or terms.above(one, said))
+        return "other" if any(terms.above(true, one) for one in apart) else "narrower"
     return "wider" if terms.above(said, true) and said not in UPPER else "other"

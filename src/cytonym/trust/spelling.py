@@ -31,6 +31,8 @@ LEFT_OUT = frozenset({"cell", "the"})
 SHORT = {
     "mono": "monocyte",
     "macro": "macrophage",
+    "mac": "macrophage",
+    "mph": "macrophage",
     "neutro": "neutrophil",
     "baso": "basophil",
     "eosino": "eosinophil",
@@ -63,6 +65,8 @@ SHORT = {
     "gdt": "gamma delta t",
 }
 """Words that are commonly cut; a name in which one was completed counts as an abbreviation."""
+
+SHORT_PLURALS = frozenset({"dcs", "ecs", "mks"})
 
 STATES = frozenset({"proliferating", "cycling", "dividing", "resting", "other"})
 """Words that say how a cell is doing, or that the rest of its kind is meant, not which kind."""
@@ -144,9 +148,8 @@ def halves(label: str) -> list[str]:
 
 
 def _singular(word: str) -> str:
-    if len(word) > 3 and word[-1] == "s" and word[-2] not in "sui":
-        return word[:-1]
-    return word
+    plural = word[-1] == "s" and word[-2:-1] not in tuple("sui")
+    return word[:-1] if plural and (len(word) > 3 or word in SHORT_PLURALS) else word
 
 
 def _marker(word: str) -> str:
