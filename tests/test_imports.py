@@ -16,7 +16,18 @@ LAYERS = [
     ["dna"],
     ["nn", "prep"],
     ["data", "methods", "train", "evaluate"],
-    ["result", "additions", "dense", "bundle", "places", "explaining", "trust", "regulation"],
+    [
+        "result",
+        "additions",
+        "dense",
+        "bundle",
+        "places",
+        "explaining",
+        "trust",
+        "ontology",
+        "regulation",
+    ],
+    ["publishing"],
     ["annotator", "opening", "decoding", "fitting", "inspecting", "counting", "networking"],
     ["cli", "view", "demo", "__init__", "__main__"],
 ]
@@ -74,7 +85,9 @@ def test_importing_cytonym_loads_no_optional_package_writes_nothing_and_sets_no_
         "after = numpy.random.get_state()[1].tolist(), torch.initial_seed()\n"
         "assert before == after\n"
         "assert threads == torch.get_num_threads() and not logging.getLogger('cytonym').handlers\n"
-        "print(*{'scanpy', 'matplotlib', 'plotly', 'jinja2', 'numba'} & {*sys.modules})\n"
+        "extras = {'scanpy', 'matplotlib', 'plotly', 'jinja2', 'numba'}\n"
+        "extras |= {'cellxgene_ontology_guide'}\n"
+        "print(*extras & {*sys.modules})\n"
     )
     home = {"HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1", "PATH": ""}
     done = subprocess.run(

@@ -30,6 +30,7 @@ from cytonym.places import (
 
 if TYPE_CHECKING:
     from cytonym.data.labels import Labels
+    from cytonym.ontology import LabelMap
 
 app = typer.Typer(
     help="Names cells: learns cell types from labelled single-cell data and annotates the rest.",
@@ -70,6 +71,9 @@ Decoded = Annotated[
     Path, typer.Option(metavar="OUT", help="A .zarr (float16), or .h5ad / .h5mu (float32).")
 ]
 Model = Annotated[Path, typer.Option(help="Model folder from cytonym fit.")]
+Review = Annotated[
+    Path | None, typer.Option(metavar="TSV", help="A review file with the terms of labels.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, only warnings.")]
 
 
@@ -488,9 +492,15 @@ def evaluate(
     embedding: Annotated[
         str | None, typer.Option(metavar="NAME", help="Cluster obsm[NAME] too, such as X_scmoanno.")
     ] = None,
+    by_term: Annotated[
+        bool, typer.Option("--ontology", help="Score by Cell Ontology terms too.")
+    ] = False,
+    review: Review = None,
     as_json: Json = False,
 ) -> None:
     """Score predicted labels against known ones, and an embedding by its clusters."""
+    if review is not None and not by_term:
+        raise CytonymError("--review is for --ontology\n    → give both")
     from cytonym.data.labels import check_labels
     from cytonym.data.read import read_obs
     from cytonym.evaluate import scores
@@ -499,7 +509,9 @@ def evaluate(
     if truth == key:
         raise CytonymError(f"--truth and --key are both {key!r}\n    → name two columns")
     obs = read_obs(file)
-    named = embedding is None or key in obs  # an embedding learned without labels has no names
+    named = (
+        embedding is None or by_term or key in obs
+    )  # an embedding learned without labels has no names
     unknown = [column for column in (truth, key)[: 1 + named] if column not in obs]
     if unknown:
         columns = [str(column) for column in obs.columns]
@@ -514,16 +526,27 @@ def evaluate(
     known, said, found, record = _texts(labels), None, None, {}
     if named:
         predicted, _ = check_labels(obs, key)
-        if not {*labels.names} & {*predicted.names}:
+        alike = bool({*labels.names} & {*predicted.names})
+        if not alike and not by_term:
             what = (
                 f"no label is in both obs[{truth!r}] ({', '.join(labels.names[:4])}, ...) and "
                 f"obs[{key!r}] ({', '.join(predicted.names[:4]) or 'no labels'}, ...)"
             )
-            remedy = "name the columns that hold the same types in the same spelling"
+            remedy = (
+                "name the columns that hold the same types in the same spelling, or compare "
+                "them by their terms with --ontology"
+            )
             raise DataError(Problem(what, remedy), subject=file.name)
         said = _texts(predicted)
-        found = scores(known, said, known=_known_labels(file, key))
-        record = found.to_dict()
+        found = scores(known, said, known=_known_labels(file, key)) if alike else None
+        record = found.to_dict() if found is not None else {}
+    terms = None
+    if by_term and said is not None:
+        from cytonym.ontology import label_scores
+
+        ids = obs.get(f"{key}_ontology_term_id")
+        terms, mapping = label_scores(known, said, review=review, predicted_ids=ids)
+        record["ontology"] = terms.to_dict() | {"open": [one.label for one in mapping.open]}
     clusters = None
     if embedding is not None:
         from cytonym.data.read import read_obsm
@@ -539,11 +562,83 @@ def evaluate(
     if as_json:
         print(json_text(record))
         return
-    if found is not None:
-        print(f"{found}\n" if clusters is not None else found)
+    parts = [str(part) for part in (found, terms) if part is not None]
+    if terms is not None and record["ontology"]["open"]:
+        parts.append(_open_labels(record["ontology"]["open"]))
+    if parts:
+        print("\n\n".join(parts) + "\n" * (clusters is not None))
     if clusters is not None:
         print(f"Clusters of {embedding} against {truth}")
         print(clusters.to_string(float_format=lambda value: f"{value:.3f}"))
+
+
+@app.command()
+def ontology(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Cells with labels.")],
+    labels: Annotated[str, typer.Option(metavar="COLUMN", help="Column of obs: the labels.")],
+    out: Annotated[Path, typer.Option(metavar="REVIEW.tsv", help="The review file to write.")],
+    review: Review = None,
+    as_json: Json = False,
+) -> None:
+    """Find the Cell Ontology terms of labels; what is not sure is written for you to settle."""
+    check_table(out, ".tsv", file, review)
+    from cytonym.data.labels import check_labels
+    from cytonym.data.read import read_obs
+    from cytonym.ontology import map_labels
+    from cytonym.view.text import json_text
+
+    found, problems = check_labels(read_obs(file), labels)
+    if not len(found.names):
+        raise DataError(problems, subject=file.name)
+    mapping = map_labels(found.names, review=review)
+    mapping.write_review(out)
+    if as_json:
+        sizes = dict(zip(map(str, found.names), found.sizes.tolist(), strict=True))
+        rows = mapping.table().to_dict(orient="records")
+        rows = [row | {"cells": sizes[str(row["label"])]} for row in rows]
+        print(json_text({"version": mapping.version, "labels": rows}))
+        return
+    _terms(mapping)
+    print(f"\n{mapping}\nWrote {out}")
+    if mapping.open:
+        print(f"Fill its column accepted_id, then give it back with --review {out}")
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Annotated cells, an .h5ad.")],
+    to: Annotated[
+        str, typer.Option(metavar="NAME", help="cellxgene, cap, celltypist, seurat, openproblems.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="OUT.h5ad", help="The file to write.")],
+    key: Key = "cell_type_pred",
+    review: Review = None,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Write the curated columns of CELLxGENE themselves.")
+    ] = False,
+) -> None:
+    """Write annotated cells as another tool or portal wants them, and say what is missing."""
+    check_h5ad(out, file, review)
+    from typing import cast
+
+    from cytonym.publishing import export as exported
+    from cytonym.publishing.exporting import Target
+
+    changes = exported(file, cast(Target, to), key=key, review=review, publish=publish)
+    changes.write(file, out)
+    for old, new in changes.renamed.items():
+        print(f"obs[{old!r}] is now obs[{new!r}]")
+    print(
+        "\n".join(
+            [f"obs[{name!r}]" for name in changes.columns]
+            + [f"uns[{name!r}]" for name in changes.uns]
+        )
+    )
+    if changes.missing:
+        print(f"\nMissing for {to} ({len(changes.missing)})")
+        print("\n".join(f"  - {problem}" for problem in changes.missing))
+    _notes(changes.notes)
+    print(f"\nWrote {out}: {len(changes.cells):,} cells")
 
 
 def _texts(labels: Labels) -> list[str | None]:
@@ -679,6 +774,34 @@ def _notes(notes: Sequence[str]) -> None:
         print("\nNotes")
     for note in notes:
         print(wrap(note, first="  - ", then="    "))
+
+
+def _terms(mapping: LabelMap) -> None:
+    """Labels with their terms, then those that wait with what they could be."""
+    from cytonym.view.text import table
+
+    if sure := [one for one in mapping.matches if one.sure]:
+        rows = [(_plain(one.label), one.id, one.name, one.how) for one in sure]
+        print(table(("label", "term", "name", "how"), rows))
+    if mapping.open:
+        could = [[f"{c.name} ({c.id})" for c in one.candidates[:3]] for one in mapping.open]
+        pairs = zip(mapping.open, could, strict=True)
+        rows = [(_plain(one.label), one.how, ", ".join(names)) for one, names in pairs]
+        print("\n" * bool(sure) + table(("open", "how", "could be"), rows))
+
+
+def _open_labels(names: Sequence[str]) -> str:
+    listed = ", ".join(repr(_plain(name)) for name in names[:6]) + ", ..." * (len(names) > 6)
+    return (
+        f"{len(names)} labels have no sure term: {listed}\n"
+        "    → settle them in a review file: cytonym ontology FILE --labels COLUMN --out TSV"
+    )
+
+
+def _plain(text: str) -> str:
+    """A label on one line: it may hold line breaks, or be very long."""
+    text = " ".join(text.split())
+    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def _regulation(record: Mapping[str, Any]) -> None:

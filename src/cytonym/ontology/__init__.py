@@ -1,0 +1,17 @@
+"""Names of cells as terms of the Cell Ontology: mapping, back-off to a wider term, scoring."""
+
+from cytonym.ontology.agreement import OntologyScores, label_scores, ontology_scores
+from cytonym.ontology.backoff import BackOff, back_off
+from cytonym.ontology.mapping import Candidate, LabelMap, Match, map_labels
+
+__all__ = [
+    "BackOff",
+    "Candidate",
+    "LabelMap",
+    "Match",
+    "OntologyScores",
+    "back_off",
+    "label_scores",
+    "map_labels",
+    "ontology_scores",
+]
