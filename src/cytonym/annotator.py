@@ -128,9 +128,8 @@ class Annotator:
             maker = maker if isinstance(maker, Annotator) else load(maker)
             cells = with_generated(maker, data, how, wanted=[*self.spaces], progress=progress)
         opened = self.opened(cells, how)
-        told = self._walk(opened.feed, self._said, batch_size, progress, "naming")
-        names = opened.feed.source.cells
-        said = Said(names, told["scores"], told["embedding"], _patterns(told["present"], opened))
+        said = self.asked(opened, batch_size=batch_size, progress=progress)
+        names = said.cells
         found = read(said, self.label_names, self.trust, coverage=coverage, reject=reject)
         return Annotation(
             cells=names,
@@ -337,6 +336,12 @@ class Annotator:
         }
         write_bundle(Path(path), Bundle(facts, self.net.state_dict(), arrays))
 
+    def asked(self, opened: Opened, *, batch_size: int = 512, progress: bool = False) -> Said:
+        """What the network says of opened data, before it is read: scores and embedding."""
+        told = self._walk(opened.feed, self._said, batch_size, progress, "naming")
+        pattern = patterns(told["present"] > 0, [*opened.feed.inputs.bound])
+        return Said(opened.feed.source.cells, told["scores"], told["embedding"], pattern)
+
     def opened(self, data: Data | Cells, how: Reading) -> Opened:
         """The data as the network reads them, with what was found on the way."""
         return open_for(self.method, self.options, self.spaces, self.transforms, data, how)
@@ -414,11 +419,6 @@ def load(path: str | Path) -> Annotator:
     return Annotator(
         method, options, seed, labels, spaces, transforms, net, report, salience, trust
     )
-
-
-def _patterns(present: np.ndarray, opened: Opened) -> np.ndarray:
-    """The modalities that each cell has, joined by ``+``."""
-    return patterns(present > 0, [*opened.feed.inputs.bound])
 
 
 def _lacking(feed: Feed) -> Iterator[str]:
