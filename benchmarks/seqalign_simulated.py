@@ -78,7 +78,6 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "graphs alone": {"graph_share": 1.0},
     "linear path alone": {"graph_share": 0.0},
     "nearest neighbours": {"classifier": "knn"},
-    "LSI of mapped peaks": {"embedder": "lsi"},
     "DNA of a third of the bases mutated": {"change": "mutated"},
     "DNA shuffled": {"change": "shuffled"},
     "DNA random": {"change": "random"},

@@ -266,7 +266,8 @@ class SeqalignNet(nn.Module):
                 h2 = scores.relu() if layer is not layers[0] else x
                 scores = self._hung(h2 @ layer.weight.T, near, spread, n) + layer.bias
         if self.linear is not None:
-            scores = torch.lerp(self.linear(x), scores, self.options.graph_share)
+            share = self.options.graph_share
+            scores = share * scores + (1 - share) * self.linear(x)
         return Output(h2, scores)
 
     def votes(self, x: Tensor) -> Tensor:
