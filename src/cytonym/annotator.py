@@ -26,7 +26,7 @@ from cytonym.methods import Completes, Method, Views, get
 from cytonym.opening import Data, Opened, open_for
 from cytonym.options import Options
 from cytonym.prep import bind_chain, chain_state, inputs, restore_chain
-from cytonym.report import FitReport
+from cytonym.fit_report import FitReport
 from cytonym.result import Annotation, Embedding
 from cytonym.types import Batch, FeatureSpace, Transform
 

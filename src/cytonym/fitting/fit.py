@@ -29,7 +29,7 @@ from cytonym.fitting.run import Fitted, Query, Task, run, told
 from cytonym.methods import Method, get, registry
 from cytonym.opening import Data, check_together, check_transforms, check_values, unread
 from cytonym.options import Settings, parse
-from cytonym.report import FitReport
+from cytonym.fit_report import FitReport
 from cytonym.types import FeatureSpace
 
 log = logging.getLogger("cytonym")
