@@ -23,13 +23,13 @@ from cytonym.data.source import Cells
 from cytonym.errors import DataError, OptionError, Problem
 from cytonym.evaluate.splits import holdout
 from cytonym.explaining import mean_salience
+from cytonym.fit_report import FitReport
 from cytonym.fitting.choose import choose
 from cytonym.fitting.compare import compare, verdict
 from cytonym.fitting.run import Fitted, Query, Task, run, told
 from cytonym.methods import Method, get, registry
 from cytonym.opening import Data, check_together, check_transforms, check_values, unread
 from cytonym.options import Settings, parse
-from cytonym.fit_report import FitReport
 from cytonym.types import FeatureSpace
 
 log = logging.getLogger("cytonym")
