@@ -16,22 +16,29 @@ def stairs(counts: Sequence[int], width: float, height: float) -> str:
     return "".join(places) + f"V{height:g}Z"
 
 
-def paths(
-    values: Sequence[float | None], low: float, high: float, width: float, height: float
+def line(
+    values: Sequence[float | None],
+    breaks: Sequence[int],
+    low: float,
+    high: float,
+    *,
+    width: float,
+    height: float,
 ) -> str:
-    """A line over evenly spaced places, broken where a value is missing; ends with a dot's worth
-    of length, so that a single value shows.
+    """A line over evenly spaced places, from the bottom (``low``) to the top (``high``).
+
+    It is broken before the places in ``breaks`` and where a value is missing; a value that stands
+    alone is a dot.
     """
     step = width / max(len(values) - 1, 1)
     span = high - low or 1.0
     found, pen = [], "M"
     for number, value in enumerate(values):
+        pen = "M" if number in breaks else pen
         if value is None or not math.isfinite(value):
             pen = "M"
             continue
         x, y = number * step, height - height * (value - low) / span
-        found.append(f"{pen}{x:.2f} {y:.2f}")
-        if pen == "M":
-            found.append("h0.01")
+        found.append(f"{pen}{x:.2f} {y:.2f}" + "h0.01" * (pen == "M"))
         pen = "L"
     return "".join(found)

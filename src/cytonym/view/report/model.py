@@ -93,5 +93,5 @@ def _curves(
     for name in sorted(numbers, key=lambda n: (n != "total", str(n))):
         values = tuple(float(v) if np.isfinite(v) else None for v in frame[name].astype(float))
         is_score = str(name).removeprefix("held_out_") in SCORES
-        curves.append(Curve(str(name).replace("_", " "), values, is_score))
+        curves.append(Curve(str(name).replace("_", " ").replace("f1", "F1"), values, is_score))
     return stages, tuple(curve for curve in curves if any(v is not None for v in curve.values))

@@ -15,12 +15,13 @@ from anndata import AnnData
 
 from cytonym.annotator import Annotator
 from cytonym.errors import CytonymError
+from cytonym.evaluate.metrics import NOT_PREDICTED
 from cytonym.files import replacing
 from cytonym.places import check_table
 from cytonym.view.plots import PALETTE
 from cytonym.view.report import words
 from cytonym.view.report.collect import collect
-from cytonym.view.report.curves import paths, stairs
+from cytonym.view.report.curves import line, stairs
 from cytonym.view.report.facts import Facts
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ def render(facts: Facts) -> str:
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "palettes": {"light": PALETTE, "dark": DARK},
         "stairs": stairs,
-        "paths": paths,
+        "line": line,
+        "not_predicted": NOT_PREDICTED,
         "style": Markup((HERE / "style.css").read_text(encoding="utf-8")),
         "script": Markup(script),
         # With this the browser runs our script and no other, whatever a name contains.

@@ -100,10 +100,17 @@
     if (id === "right") return [rgb(palette[0]), rgb(palette[5]), rgb(grey())];
     const apart = (code) =>
       (id === "type" && !data.named[code]) || names[code] === "(not known)";
-    return names.map((_, code) => rgb(apart(code) ? grey() : palette[code % palette.length]));
+    // Beyond 17 names colours come again: paler, then darker, and with another shape.
+    const ends = isDark() ? [[255, 255, 255], [24, 28, 34]] : [[255, 255, 255], [27, 31, 36]];
+    return names.map((_, code) => {
+      if (apart(code)) return rgb(grey());
+      const turn = Math.floor(code / palette.length);
+      const [share, end] = turn ? [0.45, ends[(turn + 1) % 2]] : [0, ends[0]];
+      const own = rgb(palette[code % palette.length]);
+      return own.map((v, k) => Math.round(v + share * (end[k] - v)));
+    });
   }
 
-  // Beyond 17 names colours come again, with another shape.
   const shapeOf = (code) => Math.floor(code / data.palettes.light.length) % 5;
   const INSIDE = [
     (x, y, r) => Math.hypot(x, y) <= r,

@@ -192,7 +192,9 @@ def populations(found: Annotated, key: str) -> pd.DataFrame | None:
         if not whole and len(lengths) > 1:
             return pd.DataFrame({"fact": [*held], "value": [_text(v) for v in held.values()]})
         held = pd.DataFrame.from_dict(held, orient="index") if whole else pd.DataFrame(dict(held))
-    frame = held if isinstance(held.index, pd.RangeIndex) else held.reset_index(names="population")
+    numbered = [str(name) for name in held.index] == [str(place) for place in range(len(held))]
+    name = "population" if "population" not in held else "name"
+    frame = held if numbered else held.reset_index(names=name, allow_duplicates=True)
     return frame.map(_text).set_axis([_text(name) for name in frame.columns], axis=1)
 
 

@@ -53,8 +53,8 @@ def _summary(facts: Facts) -> Iterator[str]:
         )
     for one in facts.overlap:
         yield (
-            f"{one.modality}: the data have {one.shared:,} of the {one.reference:,} features of "
-            f"the reference ({percent(one.share)})."
+            f"Of the reference's {one.reference:,} {one.modality} features the data have "
+            f"{one.shared:,} ({percent(one.share)})."
         )
     if facts.truth is not None:
         found = facts.truth.scores
