@@ -407,7 +407,7 @@ def test_a_model_of_another_method_is_refused(annotated, fitted, tmp_path):
 
 def test_losses_are_broken_where_a_stage_begins_or_a_value_is_missing():
     path = line([1.0, 2.0, None, 3.0, 4.0], [0, 4], 1, 4, width=4, height=3)
-    assert path == "M0.00 3.00h0.01L1.00 2.00M3.00 1.00h0.01M4.00 0.00h0.01"
+    assert path == "M3.00 1.00m-4 0h8M4.00 0.00m-4 0h8M0.00 3.00L1.00 2.00"
     assert stairs([1, 2], 10, 4) == "M0 4V2.00H5.00V0.00H10.00V4Z"
 
 

@@ -75,18 +75,31 @@ def test_filters_by_type_batch_confidence_and_unknown_change_how_many_cells_are_
     assert shown(page) == "30 of 60 cells shown"
     page.click("#none")
     assert shown(page) == "0 of 60 cells shown"
-    page.click("#reset")
+    page.click("#again")
     page.select_option("select.batch", "1")
     assert shown(page) == "30 of 60 cells shown"
-    page.click("#reset")
+    page.click("#again")
     page.select_option("#unknown", "unnamed")
     assert shown(page) == "4 of 60 cells shown"
     page.select_option("#unknown", "named")
     assert shown(page) == "56 of 60 cells shown"
-    page.click("#reset")
+    page.click("#again")
     page.evaluate("from = document.getElementById('from'); from.value = 70")
     page.dispatch_event("#from", "input")
     assert shown(page) == "36 of 60 cells shown"  # 30 at .95, 6 at .85
+
+
+def test_reset_brings_back_colours_filters_and_the_whole_map(opened):
+    page, _ = opened()
+    before = page.evaluate("document.getElementById('canvas').toDataURL()")
+    page.select_option("#colour", "confidence")
+    page.click("#none")
+    page.click("#closer")
+    page.click("#again")
+    page.wait_for_timeout(100)
+    assert shown(page) == "60 of 60 cells shown"
+    assert page.input_value("#colour") == "type"
+    assert page.evaluate("document.getElementById('canvas').toDataURL()") == before
 
 
 def ink(page) -> int:
@@ -165,7 +178,7 @@ def test_the_keyboard_reaches_every_control_and_moves_the_map(opened):
         visible = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert visible != "none" or page.evaluate("document.activeElement === document.body")
     wanted = {"theme", "canvas", "closer", "whole", "colour", "batch0", "from", "to", "unknown"}
-    assert wanted | {"all", "none", "0", "reset", "copy"} <= set(reached)
+    assert wanted | {"all", "none", "0", "again", "copy"} <= set(reached)
     page.focus("#canvas")
     before = page.evaluate("document.getElementById('canvas').toDataURL()")
     page.keyboard.press("ArrowRight")

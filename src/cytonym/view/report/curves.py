@@ -28,17 +28,18 @@ def line(
     """A line over evenly spaced places, from the bottom (``low``) to the top (``high``).
 
     It is broken before the places in ``breaks`` and where a value is missing; a value that stands
-    alone is a dot.
+    alone is a short dash.
     """
     step = width / max(len(values) - 1, 1)
     span = high - low or 1.0
-    found, pen = [], "M"
+    pieces: list[list[str]] = [[]]
     for number, value in enumerate(values):
-        pen = "M" if number in breaks else pen
-        if value is None or not math.isfinite(value):
-            pen = "M"
-            continue
-        x, y = number * step, height - height * (value - low) / span
-        found.append(f"{pen}{x:.2f} {y:.2f}" + "h0.01" * (pen == "M"))
-        pen = "L"
-    return "".join(found)
+        missing = value is None or not math.isfinite(value)
+        if missing or number in breaks:
+            pieces.append([])
+        if value is not None and not missing:
+            y = height - height * (value - low) / span
+            pieces[-1].append(f"{number * step:.2f} {y:.2f}")
+    alone = (f"M{one[0]}m-4 0h8" for one in pieces if len(one) == 1)
+    longer = ("M" + "L".join(one) for one in pieces if len(one) > 1)
+    return "".join([*alone, *longer])

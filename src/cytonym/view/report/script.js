@@ -148,8 +148,8 @@
     pixels.fill(ground);
     const ratio = devicePixelRatio || 1;
     const zoom = view.scale / view.whole;
-    const base = Math.sqrt((W * H) / Math.max(n, 1)) * 0.16;
-    const radius = Math.min(Math.max(base * Math.pow(zoom, 0.4), 0.8 * ratio), 5 * ratio);
+    const base = Math.sqrt((W * H) / Math.max(n, 1)) * 0.3;
+    const radius = Math.min(Math.max(base * Math.pow(zoom, 0.7), 0.8 * ratio), 5 * ratio);
     const lut = shades(colour).map(packed);
     const codes = colour === "confidence" ? null : columns.get(colour).codes;
     const shaped = colour === "type" || colour === "truth" || colour.startsWith("batch:");
@@ -303,7 +303,7 @@
   };
   $("all").addEventListener("click", () => every(true));
   $("none").addEventListener("click", () => every(false));
-  $("reset").addEventListener("click", () => {
+  $("again").addEventListener("click", () => {
     form.reset();
     colour = $("colour").value;
     recolour();
