@@ -252,6 +252,29 @@ def test_cells_without_a_place_are_left_out_of_the_map_and_counted(annotated, tm
     assert "3 cells have no place in it" in page.text
 
 
+@pytest.mark.parametrize("case", ["one cell", "all alike", "no numbers", "no confidence"])
+def test_data_with_little_in_them_have_a_page(annotated, tmp_path, case):
+    cells = annotated[:1].copy() if case == "one cell" else annotated
+    if case == "all alike":
+        cells.obsm["X_sctrans"][:] = 1
+    if case == "no numbers":
+        cells.obsm["X_sctrans"][:] = np.nan
+    if case == "no confidence":
+        cells.obs[f"{KEY}_confidence"] = np.nan
+    page = made(cells, tmp_path, truth=None if case == "one cell" else "truth")
+    assert page.table("How many cells")[-1][1] == str(cells.n_obs)
+    assert ("The data hold no embedding" in page.text) == (case == "no numbers")
+    assert ("The mean confidence is" in page.text) == (case != "no confidence")
+
+
+def test_an_embedding_that_was_asked_for_and_cannot_be_drawn_is_refused(annotated, tmp_path):
+    annotated.obsm["X_one"] = np.ones((60, 1))
+    annotated.obsm["X_nan"] = np.full((60, 3), np.nan)
+    for name, words in (("X_one", "cannot be drawn"), ("X_nan", "no finite numbers")):
+        with pytest.raises(DataError, match=words):
+            cytonym.report(annotated, tmp_path / "page.html", embedding=name)
+
+
 def test_more_cells_than_are_drawn_are_sampled_and_the_tables_keep_all(
     annotated, tmp_path, monkeypatch
 ):

@@ -49,30 +49,19 @@ def picture(
     DataError
         No such embedding, or no numbers in it.
     """
-    name = _which(found, embedding, method)
-    if name is None:
+    axes = _axes(found, embedding, method)
+    if axes is None:
         return None
-    xy, what = _two(matrix(found, name), name)
+    xy, what = axes
     have = np.flatnonzero(np.isfinite(xy).all(axis=1))
-    if not len(have):
-        problem = Problem(f"obsm[{name!r}] holds no finite numbers", "name another embedding")
-        raise DataError(problem, subject=found.name)
     # A random order, so that no type lies on top of all others because it comes last.
     rows = np.random.default_rng(0).permutation(have)[:MOST_DRAWN]
-    columns = [_column("type", "cell type", np.array(answers.names)[answers.codes], answers.names)]
-    for column, values in batches.items():
-        columns.append(_column(f"batch:{column}", column, values))
-    if known is not None and right is not None:
-        columns.append(
-            _column("truth", "known label", np.array([one or "(not known)" for one in known]))
-        )
-        words = ("right", "wrong", "not known")
-        agree = np.array(words)[np.where(np.isnan(right), 2, right == 0).astype(int)]
-        columns.append(_column("right", "right or wrong", agree, words))
+    columns = _columns(answers, batches, known, right)
     colours = [("type", "cell type")]
     colours += [("confidence", "confidence")] if answers.confidence is not None else []
     colours += [("unknown", "with or without a type")]
     colours += [(one["id"], one["title"]) for one in columns[1:]]
+    choices = [(one["id"], tuple(one["names"])) for one in columns if one["batch"]]
     cells = {
         "n": len(rows),
         **_placed(xy[rows]),
@@ -81,12 +70,47 @@ def picture(
         "confidence": _confidence(answers, rows),
         "columns": [{**one, "codes": _packed(one["codes"][rows])} for one in columns],
     }
-    choices = tuple(
-        (one["id"], tuple(one["names"])) for one in columns if one["id"].startswith("batch:")
-    )
-    left_out = len(xy) - len(have)
-    places = _places(xy, have, answers)
-    return Picture(what, len(xy), len(rows), left_out, places, tuple(colours), choices, cells)
+    left_out, places = len(xy) - len(have), _places(xy, have, answers)
+    drawn = len(rows)
+    return Picture(what, len(xy), drawn, left_out, places, tuple(colours), tuple(choices), cells)
+
+
+def _columns(
+    answers: Answers,
+    batches: Mapping[str, np.ndarray],
+    known: np.ndarray | None,
+    right: np.ndarray | None,
+) -> list[dict[str, Any]]:
+    """What cells can be coloured and filtered by, the type first."""
+    columns = [_column("type", "cell type", np.array(answers.names)[answers.codes], answers.names)]
+    for column, values in batches.items():
+        columns.append(_column(f"batch:{column}", column, values))
+    if known is not None and right is not None:
+        labels = np.array(["(not known)" if one is None else one for one in known])
+        columns.append(_column("truth", "known label", labels))
+        words = ("right", "wrong", "not known")
+        agree = np.array(words)[np.where(np.isnan(right), 2, right == 0).astype(int)]
+        columns.append(_column("right", "right or wrong", agree, words))
+    return columns
+
+
+def _axes(
+    found: Annotated, embedding: str | None, method: str | None
+) -> tuple[np.ndarray, str] | None:
+    """``(cells, 2)`` places and what they are; None where nothing was asked for and none is fit."""
+    name = _which(found, embedding, method)
+    if name is None:
+        return None
+    try:
+        xy, what = _two(matrix(found, name), name)
+        if not np.isfinite(xy).all(axis=1).any():
+            problem = Problem(f"obsm[{name!r}] holds no finite numbers", "name another embedding")
+            raise DataError(problem, subject=found.name)
+    except DataError:
+        if embedding is None:
+            return None
+        raise
+    return xy, what
 
 
 def _which(found: Annotated, embedding: str | None, method: str | None) -> str | None:
@@ -107,10 +131,12 @@ def _two(values: np.ndarray, name: str) -> tuple[np.ndarray, str]:
 
     have = np.isfinite(values).all(axis=1)
     xy = np.full((len(values), 2), np.nan)
-    if have.sum() < 2:
-        return xy, name
+    if have.sum() < 2:  # one cell has no components
+        xy[have] = 0.0
+        return xy, f"those of {name}; a single cell lies in the middle"
     pca = PCA(2, svd_solver="covariance_eigh")
-    xy[have] = pca.fit_transform(values[have])
+    with np.errstate(invalid="ignore"):  # shares of no variance, where all cells are alike
+        xy[have] = pca.fit_transform(values[have])
     share = float(np.nan_to_num(pca.explained_variance_ratio_).sum())
     return xy, (
         f"the first two principal components of {name} ({values.shape[1]} dimensions); they hold "
@@ -146,7 +172,9 @@ def _column(
 ) -> dict[str, Any]:
     order = list(names) if names is not None else sorted({*map(str, values)})
     codes = pd.Categorical(pd.Series(values).astype(str), categories=order).codes
-    return {"id": id, "title": title, "names": order, "codes": np.asarray(codes, dtype=np.int64)}
+    codes = np.asarray(codes, dtype=np.int64)
+    batch = id.startswith("batch:")
+    return {"id": id, "title": title, "names": order, "codes": codes, "batch": batch}
 
 
 def _packed(codes: np.ndarray) -> dict[str, Any]:
