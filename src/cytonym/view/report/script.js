@@ -113,7 +113,7 @@
 
   const shapeOf = (code) => Math.floor(code / data.palettes.light.length) % 5;
   const INSIDE = [
-    (x, y, r) => Math.hypot(x, y) <= r,
+    null, // a disc, whose edge is smooth
     (x, y, r) => y <= 0.8 * r && y >= -r + 1.8 * Math.abs(x),
     (x, y, r) => Math.max(Math.abs(x), Math.abs(y)) <= 0.85 * r,
     (x, y, r) => Math.abs(x) + Math.abs(y) <= 1.15 * r,
@@ -130,12 +130,22 @@
   let image, pixels, waiting = false;
 
   function stamp(shape, radius) {
-    const reach = Math.ceil(radius * 1.2);
+    const reach = Math.ceil(radius * 1.2) + 1;
     const marks = [];
     for (let y = -reach; y <= reach; y++)
       for (let x = -reach; x <= reach; x++)
-        if (INSIDE[shape](x, y, radius)) marks.push(y, x);
-    return marks.length ? marks : [0, 0];
+        if (shape === 0) {
+          const cover = Math.min(Math.max(radius + 0.5 - Math.hypot(x, y), 0), 1);
+          if (cover > 0.05) marks.push(y, x, cover);
+        } else if (INSIDE[shape](x, y, radius)) marks.push(y, x, 1);
+    return radius < 1.2 ? [0, 0, 1] : marks;
+  }
+  function mixed(over, under, share) {
+    const part = (shift) => {
+      const a = (over >> shift) & 255, b = (under >> shift) & 255;
+      return Math.round(b + (a - b) * share) << shift;
+    };
+    return (255 << 24) | part(16) | part(8) | part(0);
   }
 
   function draw() {
@@ -154,13 +164,16 @@
     const codes = colour === "confidence" ? null : columns.get(colour).codes;
     const shaped = colour === "type" || colour === "truth" || colour.startsWith("batch:");
     const marks = INSIDE.map((_, shape) => stamp(radius < 2 ? 0 : shape, radius));
-    const reach = Math.ceil(radius * 1.2);
+    const reach = Math.ceil(radius * 1.2) + 1;
     const dot = (i, shade, mark) => {
       const px = Math.round(X[i] * view.scale + view.left);
       const py = Math.round(view.top - Y[i] * view.scale);
       if (px < reach || py < reach || px >= W - reach || py >= H - reach) return;
       const at = py * W + px;
-      for (let k = 0; k < mark.length; k += 2) pixels[at + mark[k] * W + mark[k + 1]] = shade;
+      for (let k = 0; k < mark.length; k += 3) {
+        const to = at + mark[k] * W + mark[k + 1];
+        pixels[to] = mark[k + 2] === 1 ? shade : mixed(shade, pixels[to], mark[k + 2]);
+      }
     };
     for (let i = 0; i < n; i++) if (!visible[i]) dot(i, faint, marks[0]);
     for (let i = 0; i < n; i++) {
