@@ -50,6 +50,7 @@ bench: $(READY)  ## the accuracy table and the experiments of each method; needs
 	done
 	$(BIN)/python benchmarks/seqalign_inductive.py --out bench
 	$(BIN)/python benchmarks/seqalign_scale.py --out bench
+	$(BIN)/python benchmarks/report_size.py --out bench
 	$(BIN)/python benchmarks/speed.py --data "$(DATA)" --out bench
 
 # torch comes first and alone, so that a CPU build that pip was pointed to is the one taken.

@@ -12,7 +12,7 @@ import cytonym
 ROOT = Path(cytonym.__file__).parent
 LAYERS = [
     ["errors"],
-    ["types", "options", "report", "files"],
+    ["types", "options", "fit_report", "files"],
     ["dna"],
     ["nn", "prep"],
     ["data", "methods", "train", "evaluate"],

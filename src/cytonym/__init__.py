@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cytonym.inspecting import inspect
     from cytonym.networking import motif_activity, network
     from cytonym.result import Annotation
+    from cytonym.view.report import report
 
 __version__ = version("cytonym")
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "motif_activity",
     "network",
     "read",
+    "report",
 ]
 
 _WHERE = {
@@ -43,6 +45,7 @@ _WHERE = {
     "motif_activity": ("cytonym.networking", "motif_activity"),
     "network": ("cytonym.networking", "network"),
     "read": ("cytonym.data.read", "open_cells"),
+    "report": ("cytonym.view.report", "report"),
 }
 
 

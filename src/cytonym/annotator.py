@@ -22,11 +22,11 @@ from cytonym.data.source import Cells
 from cytonym.decoding import Decoded, decoded, with_generated
 from cytonym.errors import ModelError, OptionError
 from cytonym.explaining import by_gene, by_sub_vector
+from cytonym.fit_report import FitReport
 from cytonym.methods import Completes, Method, Views, get
 from cytonym.opening import Data, Opened, open_for
 from cytonym.options import Options
 from cytonym.prep import bind_chain, chain_state, inputs, restore_chain
-from cytonym.report import FitReport
 from cytonym.result import Annotation, Embedding
 from cytonym.trust.read import read
 from cytonym.trust.trust import Said, Trust, patterns

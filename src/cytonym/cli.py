@@ -244,6 +244,9 @@ def annotate(
         typer.Option(metavar="MODEL", help="Make modalities that QUERY lacks with this model."),
     ] = None,
     batch_size: BatchSize = 512,
+    report: Annotated[
+        Path | None, typer.Option(metavar="OUT.html", help="Also write a page about the names.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Name the cells of a query.
@@ -251,6 +254,11 @@ def annotate(
     Writes a copy with obs[KEY], obs[KEY_confidence] and obsm[KEY_probabilities].
     """
     check_h5ad(out, query, atac, joined=atac is not None)
+    if report is not None:
+        check_table(report, ".html", query, atac, out, option="--report")
+        from cytonym.view.report import check_extra
+
+        check_extra()
     named = _named(modality)
     _talk(quiet)
     import numpy as np
@@ -285,6 +293,9 @@ def annotate(
     print(table(("type", "cells", "mean confidence"), rows))
     _notes(calls.notes)
     print(f"\nWrote {out}: obs[{key!r}] and obs['{key}_confidence'] of {len(calls.labels):,} cells")
+    if report is not None:
+        cytonym.report(out, report, model=annotator, key=key)
+        print(f"Wrote {report}: a page about them")
 
 
 @app.command()
@@ -639,6 +650,29 @@ def export(
         print("\n".join(f"  - {problem}" for problem in changes.missing))
     _notes(changes.notes)
     print(f"\nWrote {out}: {len(changes.cells):,} cells")
+
+
+@app.command()
+def report(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What cytonym annotate wrote.")],
+    out: Annotated[Path, typer.Option(metavar="OUT.html", help="The page to write.")],
+    model: Annotated[
+        Path | None, typer.Option(help="The model that named the cells: adds why, and its fit.")
+    ] = None,
+    truth: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Known labels: adds scores.")
+    ] = None,
+    key: Key = "cell_type_pred",
+    embedding: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What of obsm to draw, such as X_sctrans.")
+    ] = None,
+) -> None:
+    """Write one HTML page about annotated cells; it needs no network."""
+    check_table(out, ".html", file, model)
+    import cytonym
+
+    cytonym.report(file, out, model=model, truth=truth, key=key, embedding=embedding)
+    print(f"Wrote {out}: {out.stat().st_size / 1e6:.1f} MB")
 
 
 def _texts(labels: Labels) -> list[str | None]:

@@ -23,6 +23,7 @@ from cytonym.errors import CytonymError
 from cytonym.evaluate import Scores, scores
 from cytonym.places import check_folder
 from cytonym.view import confusion, embedding
+from cytonym.view.report import report
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,13 +32,13 @@ LABELS, KEY, METHOD = "bulk_labels", "cell_type_pred", "sctrans"
 
 
 def demo(out: Path, *, progress: bool = True) -> list[str]:
-    """Fit on one half, annotate the other, write four files into ``out``.
+    """Fit on one half, annotate the other, write five files into ``out``.
 
     Parameters
     ----------
     out
-        A folder, made if need be; ``annotated.h5ad``, ``metrics.json``, ``umap.png`` and
-        ``confusion.png`` in it are replaced, and only once all of them are complete.
+        A folder, made if need be; ``annotated.h5ad``, ``metrics.json``, ``report.html``,
+        ``umap.png`` and ``confusion.png`` in it are replaced, and only once all are complete.
     progress
         Whether to show progress bars on stderr.
 
@@ -71,6 +72,7 @@ def demo(out: Path, *, progress: bool = True) -> list[str]:
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".cytonym-demo-") as scratch:
         made = Path(scratch)
         calls.write(query, made / "annotated.h5ad", key=KEY)
+        report(made / "annotated.h5ad", made / "report.html", model=model, truth=LABELS, key=KEY)
         (made / "metrics.json").write_text(json.dumps(facts, indent=2, allow_nan=False) + "\n")
         picture = _umap(query, calls.labels, calls.confidence)
         picture.savefig(made / "umap.png", dpi=150)
@@ -84,8 +86,8 @@ def demo(out: Path, *, progress: bool = True) -> list[str]:
 
 
 def check_extras() -> None:
-    """Raise a :class:`CytonymError` where scanpy or matplotlib is missing."""
-    missing = [name for name in ("scanpy", "matplotlib") if find_spec(name) is None]
+    """Raise a :class:`CytonymError` where scanpy, matplotlib or jinja2 is missing."""
+    missing = [name for name in ("scanpy", "matplotlib", "jinja2") if find_spec(name) is None]
     if missing:
         raise CytonymError(
             f"The demo needs {' and '.join(missing)}, not installed here.\n"

@@ -263,7 +263,7 @@ def test_a_state_folder_that_is_not_ours_is_left_alone(world, tmp_path):
 
 
 @pytest.mark.slow
-def test_demo_writes_four_files_and_says_five_lines(tmp_path):
+def test_demo_writes_five_files_and_says_five_lines(tmp_path):
     done = run("demo", cwd=tmp_path)
     assert len(done.stdout.splitlines()) == 5
     assert "Warning" not in done.stderr
@@ -271,6 +271,7 @@ def test_demo_writes_four_files_and_says_five_lines(tmp_path):
         "annotated.h5ad",
         "confusion.png",
         "metrics.json",
+        "report.html",
         "umap.png",
     ]
     facts = strict((tmp_path / "demo" / "metrics.json").read_text())

@@ -23,6 +23,7 @@ from cytonym.data.source import Cells
 from cytonym.errors import DataError, OptionError, Problem
 from cytonym.evaluate.splits import holdout
 from cytonym.explaining import mean_salience
+from cytonym.fit_report import FitReport
 from cytonym.fitting.choose import choose
 from cytonym.fitting.compare import compare, verdict
 from cytonym.fitting.run import Fitted, Query, Task, run, told
@@ -30,7 +31,6 @@ from cytonym.fitting.trusting import learn_trust
 from cytonym.methods import Method, get, registry
 from cytonym.opening import Data, check_together, check_transforms, check_values, unread
 from cytonym.options import Settings, parse
-from cytonym.report import FitReport
 from cytonym.trust.trust import Trust
 from cytonym.types import FeatureSpace
 
