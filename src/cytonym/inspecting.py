@@ -51,7 +51,7 @@ def inspect(
         spaces = space_of(open_cells(reference))
     how = Reading(genes, layer, modalities, genome)
     page = inspect_cells(data, how=how, labels=labels, spaces=spaces, own=own, values_needed=needed)
-    if model is not None and page.usable:
+    if model is not None and own and page.usable:
         try:
             cells = open_read(data, how)
             check_transforms(model.transforms, cells.spaces, cells.name)

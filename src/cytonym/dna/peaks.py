@@ -92,9 +92,9 @@ class PeakReader:
             self._given(space)
             return
         genome, places = self._found(space)
+        windows(genome, places, self.window)  # whether all peaks lie on it
         step = max(len(places) // SOME, 1)
         self._readable([*windows(genome, places.iloc[::step], self.window)], genome.name)
-        windows(genome, places, self.window)
         least = {"kmer": self.k, "cnn": SHORTEST}.get(self.kind, 1)
         if self.window < least:
             what = f"a window of {self.window} bases is too short for embedder={self.kind}"
@@ -155,7 +155,7 @@ class PeakReader:
         if not np.issubdtype(values.dtype, np.number) or values.ndim != 2 or not values.shape[1]:
             what = f"its embeddings are {values.dtype} of shape {values.shape}"
             raise DataError(Problem(what, "give numbers, a row a peak"), subject=path.name)
-        if values.ndim != 2 or len(values) != len(names) or not np.isfinite(values).all():
+        if len(values) != len(names) or not np.isfinite(values).all():
             what = f"it has {len(names):,} peaks and embeddings {values.shape}, or some not finite"
             raise DataError(Problem(what, "give one finite row for each peak"), subject=path.name)
         place = {_plain(name): row for row, name in enumerate(names.tolist())}

@@ -259,12 +259,12 @@ class SeqalignNet(nn.Module):
         if self.sgc():
             h2, scores = self.plain(self._hung(x, near, told.spread[0], self.early_steps(domain)))
         else:
-            counts = (int(self.options.first_step), steps, 1)
-            layers = (self.layers.first, self.layers.second, self.layers.last)
-            h2 = scores = x
-            for layer, spread, n in zip(layers, told.spread, counts, strict=True):
-                h2 = scores.relu() if layer is not layers[0] else x
-                scores = self._hung(h2 @ layer.weight.T, near, spread, n) + layer.bias
+            first, second, last = self.layers.first, self.layers.second, self.layers.last
+            one, two, three = told.spread
+            h1 = self._hung(x @ first.weight.T, near, one, int(self.options.first_step))
+            h2 = self._hung((h1 + first.bias).relu() @ second.weight.T, near, two, steps)
+            h2 = (h2 + second.bias).relu()
+            scores = self._hung(h2 @ last.weight.T, near, three, 1) + last.bias
         if self.linear is not None:
             share = self.options.graph_share
             scores = share * scores + (1 - share) * self.linear(x)
@@ -292,10 +292,12 @@ class SeqalignNet(nn.Module):
         """What became of the cells of a graph; kept until the network is trained on."""
         number = domain if self.has_target() else SOURCE
         if number not in self._tables:
-            graph, steps = self.domain(number).graph, self.steps(number)
-            early = self.sgc()
-            steps = self.early_steps(number) if early else steps
-            self._tables[number] = (self.early if early else self.whole)(graph, steps)
+            graph = self.domain(number).graph
+            self._tables[number] = (
+                self.early(graph, self.early_steps(number))
+                if self.sgc()
+                else self.whole(graph, self.steps(number))
+            )
         return self._tables[number]
 
     def propagated(self, domain: int) -> Tensor:

@@ -66,7 +66,8 @@ def shift(
         return (away, "") if center == "mean" else (0 * away, "")
     rng = np.random.default_rng(0)
     known = _some(y, rng)
-    if len(x) == 1 or len(np.unique(y[known])) < 2 or len(known) < 3 * len(np.unique(y[known])):
+    n_types = len(np.unique(y[known]))
+    if len(x) == 1 or n_types < 2 or len(known) < 3 * n_types:
         return 0 * away, "few"
     world = Types(reference[known], y[known])
     some = x[rng.permutation(len(x))[:SEEN]]

@@ -51,6 +51,10 @@ class Loader(Protocol):
         ...
 
 
+SCORED = 25
+"""Epochs whose weights are scored on held-out cells, where no patience asks for every one."""
+
+
 @dataclass(slots=True)
 class History:
     """One record an epoch: stage, epoch, mean losses, validation scores."""
@@ -70,10 +74,6 @@ class _Taught(nn.Module):
 
     def forward(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         return self.step.loss(self.net, batch, clock)
-
-
-SCORED = 25
-"""Epochs whose weights are scored on held-out cells, where no patience asks for every one."""
 
 
 @dataclass(slots=True)
