@@ -1,136 +1,198 @@
-"""Are probabilities calibrated, do sets cover, and are new types told? On real data.
+"""Are probabilities calibrated, do sets cover, are new types and doublets told? On real data.
 
-    python benchmarks/trust.py --data DIR --out FOLDER --seeds 0-4 --methods linear,sctrans
+    python benchmarks/trust.py --data DIR --out FOLDER --seeds 0-4 --part within
+    python benchmarks/trust.py --data DIR --out FOLDER --seeds 0-4 --part without
 
-Within each data set 30 % of the cells are a query, drawn by the seed. Then one type after another
-(of those with 30 cells or more, ten at most) is left out of the reference, and its cells among the
-query have to be told from the others: AUROC of cytonym's score, and of each sign alone. Lines go to
-``trust.jsonl``.
+``within``: a model of each kind learns from the reference of each task; calibration and coverage on
+its query, single and as a consensus. ``without``: of each data set one type after another (a type a
+seed, of those with 30 cells or more) is left out of the reference, and its cells among the query
+have to be told from the others: AUROC of cytonym's score, and of each sign alone. Models are kept
+under FOLDER/models, lines in ``trust.jsonl``.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anndata as ad
 import numpy as np
 import pandas as pd
+from scipy.stats import entropy
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import train_test_split
 
 import common
 import cytonym
+import splits
+from cytonym.data.altered import pairs_of
 from cytonym.data.read import Reading
+from cytonym.evaluate import scores
 from cytonym.trust import calibration_error
-from cytonym.trust.unknown import SIGNS, signs
+from cytonym.trust.calibrate import tempered
+from cytonym.trust.unknown import signs
 
-SETS = {
-    "zheng": "rna/zheng_facs_pbmc.h5ad",
-    "pbmc3k": "rna/pbmc3k.h5ad",
-    "cord blood": "rna/scdcc_cite_cbmc_nogenes.h5ad",
+KINDS: dict[str, dict[str, Any]] = {
+    "linear": {"method": "linear"},
+    "components": {"method": "linear", "options": {"components": 50}},
+    "sctrans": {"method": "sctrans"},
 }
-MOST = 10
+SETS = ("zheng_facs_pbmc", "pbmc3k", "scdcc_cite_cbmc_nogenes")
+LEAST = 30
+
+Parts = tuple[ad.AnnData, ad.AnnData, str]
 
 
-def fitted(reference: ad.AnnData, method: str, seed: int, words: Any) -> cytonym.Annotator:
-    """A model, calibrated on a tenth of the reference."""
-    return cytonym.fit(
-        reference, labels=common.LABEL, method=method, seed=seed, options=words, progress=False
-    )
+def kang(seed: int, data: Path) -> Parts:
+    """Control cells, then stimulated ones."""
+    cells = splits._read("kang_pbmc_subset", "cell_type", data)
+    stimulated = (cells.obs["condition"].astype(str) == "stim").to_numpy()
+    return cells[~stimulated].copy(), cells[stimulated].copy(), "cell_type"
 
 
-def within(
-    reference: ad.AnnData, query: ad.AnnData, method: str, seed: int, words: Any
-) -> dict[str, Any]:
-    """Calibration and coverage where the query is like the reference."""
-    model = fitted(reference, method, seed, words)
-    truth = query.obs[common.LABEL].astype(str).to_numpy()
-    bare = replace(model, trust=None).annotate(query, progress=False)
+def technology(left: int, seed: int, data: Path) -> Parts:
+    """All technologies but one, then that one."""
+    cells = splits._read("symphony_pbmc_3tech", "cell_type", data)
+    batch = cells.obs["batch"].astype(str)
+    mine = (batch == sorted(batch.unique())[left]).to_numpy()
+    return cells[~mine].copy(), cells[mine].copy(), "cell_type"
+
+
+TASKS: dict[str, Callable[[int, Path], Parts]] = {
+    **{name: partial(splits.load, name) for name in splits.TASKS},
+    "kang": kang,
+    **{f"symphony_{left}": partial(technology, left) for left in range(3)},
+}
+
+
+def model_of(folder: Path, reference: ad.AnnData, label: str, kind: str, seed: int) -> Any:
+    """The model in ``folder``; fitted on ``reference`` if there is none."""
+    if not folder.exists():
+        model = cytonym.fit(reference, labels=label, seed=seed, progress=False, **KINDS[kind])
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        model.save(folder)
+    return cytonym.load(folder)
+
+
+def within(args: Any, task: str, kind: str, seed: int) -> dict[str, Any]:
+    """Calibration and coverage."""
+    reference, query, label = TASKS[task](seed, args.data)
+    model = model_of(args.out / "models" / f"{task}-{kind}-{seed}", reference, label, kind, seed)
+    truth = query.obs[label].astype(str).to_numpy()
     calls = model.annotate(query, progress=False)
-    assert calls.sets is not None
-    assert model.trust is not None
-    codes = pd.Index(model.label_names).get_indexer(truth)
     said = model.asked(model.opened(query, Reading()))
-    sets = model.trust.sets(said, 0.9)
-    right = bare.labels == truth
+    names = np.array(model.label_names)
+    bare, found = tempered(said.scores, 1.0), calls.probabilities.to_numpy()
+    named = names[found.argmax(1)]
+    right, known = named == truth, np.isin(truth, names)
+    inside = model.trust.sets(said, 0.9)
+    codes = pd.Index(names).get_indexer(truth)[known]
+    full = [one in some for one, some in zip(truth, calls.sets, strict=True)]
+    lost = np.isin(calls.labels, ["Unknown", "doublets", "junk"])
     return {
+        "n": len(truth),
         "accuracy": float(right.mean()),
-        "ece_before": calibration_error(bare.confidence, right),
+        "macro_f1": float(scores(truth, named).macro_f1),
+        "ece_before": calibration_error(bare.max(1), right),
         "ece_after": calibration_error(calls.confidence, right),
-        "coverage": float(sets[np.arange(len(codes)), codes].mean()),
-        "coverage_never_empty": float(
-            np.mean([one in some for one, some in zip(truth, calls.sets, strict=True)])
-        ),
-        "size": float(sets.sum(1).mean()),
-        "rejected": float((calls.labels == "Unknown").mean()),
-        "rejected_of_right": float((calls.labels[right] == "Unknown").mean()),
+        "ece_floor": floor(calls.confidence, seed),
+        "coverage": float(inside[known][np.arange(len(codes)), codes].mean()),
+        "coverage_never_empty": float(np.mean(np.array(full)[known])),
+        "size": float(inside.sum(1).mean()),
+        "size_never_empty": float(np.mean([len(one) for one in calls.sets])),
+        "lost": float(lost[known].mean()),
+        "lost_of_right": float(lost[right].mean()),
+        "doublets": doubled(model, query, label, seed),
     }
 
 
-def without(
-    reference: ad.AnnData, query: ad.AnnData, method: str, seed: int, words: Any, gone: str
-) -> dict[str, Any]:
+def floor(confidence: np.ndarray, seed: int) -> float:
+    """The error that perfectly calibrated cells of this confidence would show."""
+    rng = np.random.default_rng(seed)
+    draws = [rng.random(len(confidence)) < confidence for _ in range(20)]
+    return float(np.mean([calibration_error(confidence, one) for one in draws]))
+
+
+def doubled(model: Any, query: ad.AnnData, label: str, seed: int) -> float | None:
+    """AUROC of doublets that are made of the query's cells, against these cells."""
+    if model.trust.doublets is None:
+        return None
+    y = query.obs[label].astype("category").cat.codes.to_numpy()
+    pairs = pairs_of(y, np.zeros(len(y)), min(len(y), 500), seed=seed)
+    two = ad.AnnData(query.X[pairs[:, 0]] + query.X[pairs[:, 1]], var=query.var)
+    said = [model.asked(model.opened(cells, Reading())) for cells in (query, two)]
+    odds = [model.trust.doubled(one) for one in said]
+    new = np.repeat([False, True], [len(one) for one in odds])
+    return float(roc_auc_score(new, np.concatenate(odds)))
+
+
+def without(args: Any, name: str, kind: str, seed: int, gone: str) -> dict[str, Any]:
     """AUROC of the cells of a type that the reference lacks."""
-    labels = reference.obs[common.LABEL].astype(str)
-    model = fitted(reference[(labels != gone).to_numpy()].copy(), method, seed, words)
-    assert model.trust is not None
+    reference, query, label = splits.load(name, seed, args.data)
+    kept = reference[(reference.obs[label].astype(str) != gone).to_numpy()].copy()
+    folder = args.out / "models" / f"{name}-{kind}-{seed}-without-{slug(gone)}"
+    model = model_of(folder, kept, label, kind, seed)
     said = model.asked(model.opened(query, Reading()))
-    new = (query.obs[common.LABEL].astype(str) == gone).to_numpy()
-    p = model.trust.probabilities(said).clip(1e-9)
-    rejector = model.trust.rejector
-    alone = signs(said.scores / model.trust.temperatures[""], said.z, rejector.near)
+    new = (query.obs[label].astype(str) == gone).to_numpy()
+    p = model.trust.probabilities(said)
+    cool = model.trust.temperatures.cool(said)
+    single = signs(cool, model.trust.rejector.reference)
+    near = model.trust.rejector.reference.near.distance(said.z)
     found = {
         "cytonym": model.trust.strange(said),
         "max probability": 1 - p.max(1),
-        "entropy": -(p * np.log(p)).sum(1),
-        "energy": alone[:, SIGNS.index("energy")],
-        "distance": alone[:, SIGNS.index("distance")],
+        "entropy": entropy(p.clip(1e-9), axis=1),
+        "kNN distance": near,
+        **single,
     }
-    out = {name: float(roc_auc_score(new, one)) for name, one in found.items()}
-    lost = found["cytonym"][~new] > rejector.threshold(0.05)
-    told = found["cytonym"][new] > rejector.threshold(0.05)
+    calls = model.annotate(query, progress=False).labels
     return {
-        "auroc": out,
-        "lost": float(lost.mean()),
-        "told": float(told.mean()),
         "n": int(new.sum()),
+        "auroc": {title: float(roc_auc_score(new, one)) for title, one in found.items()},
+        "found": float((calls[new] == "Unknown").mean()),
+        "lost": float(np.isin(calls[~new], ["Unknown", "doublets", "junk"]).mean()),
     }
+
+
+def slug(name: str) -> str:
+    """A name that a folder can have."""
+    return "".join(one if one.isalnum() else "_" for one in name)
+
+
+def gone_of(name: str, seed: int, many: int, data: Path) -> list[str]:
+    """The types that are left out with this seed: each type once, over the seeds."""
+    reference, query, label = splits.load(name, seed, data)
+    sizes = pd.concat([reference.obs[label], query.obs[label]]).astype(str).value_counts()
+    types = sorted(sizes.index[sizes >= LEAST])
+    return [str(one) for one in types[seed::5][:many]]
 
 
 def main() -> None:
-    """Every set, method and seed, then the tables."""
+    """What is asked for, then its table."""
     parser = common.arguments(__doc__)
-    parser.add_argument("--methods", default="linear,sctrans")
-    parser.add_argument("--sets", default=",".join(SETS))
-    parser.add_argument("--most", type=int, default=MOST, help="types that are left out, at most")
+    parser.add_argument("--part", choices=["within", "without"], default="within")
+    parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--tasks", default=",".join(TASKS))
+    parser.add_argument("--most", type=int, default=9, help="types left out with a seed, at most")
     args = common.start(parser)
-    path = args.out / "trust.jsonl"
-    inside, outside = [], []
-    for name in args.sets.split(","):
-        cells = ad.read_h5ad(args.data / SETS[name])
-        y = cells.obs[common.LABEL].astype(str).to_numpy()
-        for seed in args.seeds:
-            learn, ask = train_test_split(
-                np.arange(len(y)), test_size=0.3, random_state=seed, stratify=y
-            )
-            parts = cells[np.sort(learn)].copy(), cells[np.sort(ask)].copy()
-            sizes = pd.Series(y).value_counts()
-            for method in args.methods.split(","):
-                key = {"set": name, "method": method, "seed": seed, "settings": args.settings}
-                more = (*parts, method, seed, args.settings)
-                inside.append(common.once(path, key, partial(within, *more)))
-                for gone in sizes.index[sizes >= 30][: args.most]:
-                    run = partial(without, *more, str(gone))
-                    outside.append(common.once(path, {**key, "gone": str(gone)}, run))
-    tables = []
-    for rows, what in ((inside, "within"), (outside, "a type left out")):
-        flat = pd.json_normalize(rows)
-        numbers = [one for one in flat.select_dtypes("number").columns if one not in ("seed", "n")]
-        means = flat.groupby(["set", "method"])[numbers].mean().round(3).reset_index()
-        tables += [f"**{what}**", means]
-    common.write(args, "trust", "Trust", tables)
+    rows = []
+    for seed in args.seeds:
+        for task in args.tasks.split(","):
+            for kind in args.kinds.split(","):
+                key = {"part": args.part, "task": task, "kind": kind, "seed": seed}
+                path = args.out / f"trust_{args.part}_{kind}.jsonl"
+                if args.part == "within":
+                    run = partial(within, args, task, kind, seed)
+                    rows.append(common.once(path, key, run))
+                    continue
+                for gone in gone_of(task, seed, args.most, args.data):
+                    run = partial(without, args, task, kind, seed, gone)
+                    rows.append(common.once(path, {**key, "gone": gone}, run))
+    flat = pd.json_normalize(rows)
+    numbers = [one for one in flat.select_dtypes("number").columns if one not in ("seed", "n")]
+    means = flat.groupby(["task", "kind"], sort=False)[numbers].mean().round(3).reset_index()
+    common.write(args, f"trust_{args.part}", f"Trust: {args.part}", [means])
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from cytonym.asking import collected, said_of
 from cytonym.bundle import Bundle, read_bundle, write_bundle
 from cytonym.data.loader import Feed
 from cytonym.data.read import Reading
@@ -29,7 +30,9 @@ from cytonym.options import Options
 from cytonym.prep import bind_chain, chain_state, inputs, restore_chain
 from cytonym.result import Annotation, Embedding
 from cytonym.trust.read import read
-from cytonym.trust.trust import Said, Trust, patterns
+from cytonym.trust.reference import under
+from cytonym.trust.said import Said
+from cytonym.trust.trust import Trust
 from cytonym.types import Batch, FeatureSpace, Transform
 
 
@@ -339,18 +342,14 @@ class Annotator:
     def asked(self, opened: Opened, *, batch_size: int = 512, progress: bool = False) -> Said:
         """What the network says of opened data, before it is read: scores and embedding."""
         told = self._walk(opened.feed, self._said, batch_size, progress, "naming")
-        pattern = patterns(told["present"] > 0, [*opened.feed.inputs.bound])
-        return Said(opened.feed.source.cells, told["scores"], told["embedding"], pattern)
+        return collected(opened.feed.source.cells, told, [*opened.feed.inputs.bound])
 
     def opened(self, data: Data | Cells, how: Reading) -> Opened:
         """The data as the network reads them, with what was found on the way."""
         return open_for(self.method, self.options, self.spaces, self.transforms, data, how)
 
     def _said(self, batch: Batch) -> dict[str, Tensor]:
-        said = self.method.predict(self.net, batch)
-        assert said.scores is not None
-        present = torch.stack([*batch.present.values()], dim=1)
-        return {"scores": said.scores, "embedding": said.embedding, "present": present}
+        return said_of(self.method, self.net, self.trust.axes if self.trust else {}, batch)
 
     def _placed(self, batch: Batch) -> dict[str, Tensor]:
         found = {"embedding": self.method.predict(self.net, batch).embedding}
@@ -401,18 +400,18 @@ def load(path: str | Path) -> Annotator:
         spaces, transforms = {}, {m: method.features(options)[m] for m in facts["modalities"]}
         for modality in facts["modalities"]:
             names = arrays[f"space/{modality}/names"]
-            columns = dict(_under(f"space/{modality}/column/", arrays))
+            columns = dict(under(f"space/{modality}/column/", arrays))
             spaces[modality] = FeatureSpace(modality, names, np.ones(len(names), bool), columns)
-            state = dict(_under(f"transform/{modality}/", arrays))
+            state = dict(under(f"transform/{modality}/", arrays))
             restore_chain(transforms[modality], state)
         way = inputs(transforms, method.targets(options), spaces)
         net = method.build(way.widths, len(facts["labels"]), options)
         net.load_state_dict(bundle.weights)
-        salience = dict(_under("salience/", arrays))
+        salience = dict(under("salience/", arrays))
         report = FitReport.from_dict(facts["report"])
         seed, labels, trust = facts["seed"], facts["labels"], None
         if facts.get("trust") is not None:
-            trust = Trust.restore(facts["trust"], dict(_under("trust/", arrays)))
+            trust = Trust.restore(facts["trust"], dict(under("trust/", arrays)))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"The model {path} does not hold together: {error}.") from error
     net.eval()
@@ -438,9 +437,3 @@ def _hash(net: nn.Module) -> str:
     for name, value in sorted(net.state_dict().items()):
         digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
-    for name, array in arrays.items():
-        if name.startswith(prefix):
-            yield name.removeprefix(prefix), array

@@ -24,6 +24,8 @@ def mean_salience(
     group = None
     for _, batch in feed.batches(batch_size):
         said = method.salience(net, batch)
+        if said is None:
+            return {}
         (first, *_) = batch.x.values()
         values = first.nan_to_num() if first.shape == said.features.shape else None
         one_hot = np.eye(n_types, dtype=np.float32)[batch.y.numpy()]

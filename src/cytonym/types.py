@@ -231,6 +231,9 @@ class Batch:
         ``(cells,)`` int64: a number that belongs to the cell, not to its place in the batch;
         :func:`cytonym.nn.blocks.random_like` draws from it, so that masks do not depend on
         the neighbours or on the number of processes.
+    detected
+        By modality ``(cells,)`` int64: how many features of the data set have a value; empty where
+        nobody counted.
     """
 
     x: Mapping[str, Float[Tensor, "cells _"]]
@@ -239,6 +242,7 @@ class Batch:
     y: Int[Tensor, " cells"]
     domain: Int[Tensor, " cells"]
     key: Int[Tensor, " cells"]
+    detected: Mapping[str, Int[Tensor, " cells"]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.y)
@@ -256,6 +260,7 @@ class Batch:
             self.y.to(device),
             self.domain.to(device),
             self.key.to(device),
+            move(self.detected),
         )
 
 

@@ -124,13 +124,13 @@ class Feed:
     def _made(
         self, modality: str, block: csr_matrix
     ) -> tuple[np.ndarray | None, csr_matrix | None, np.ndarray]:
-        """Features, counts, and which cells hold any value, of a block of the source."""
+        """Features, counts, and how many values each cell has, of a block of the source."""
         columns = self.inputs.counts.get(modality)
         plain = modality in self.inputs.plain
         return (
             None if plain else _dense(self.inputs.bound[modality].apply(block)),
             None if columns is None else csr_matrix(block[:, columns]),
-            np.diff(block.indptr) > 0,
+            np.diff(block.indptr).astype(np.int64),
         )
 
     def batch(self, rows: np.ndarray) -> Batch:
@@ -155,16 +155,17 @@ class Feed:
             torch.from_numpy(self.y[rows]),
             torch.full((len(rows),), self.domain, dtype=torch.int64),
             torch.from_numpy(rows.astype(np.int64)),
+            {name: torch.from_numpy(one) for name, one in held.items()},
         )
 
     def _present(self, held: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
         """Which modalities were measured in the cells ``rows``; counts those without values."""
-        some = np.logical_or.reduce([*held.values()])
+        some = np.logical_or.reduce([one > 0 for one in held.values()])
         self.n_empty += int((~some).sum()) if self._place is None else 0
         there = {}
         for name, values in held.items():
             measured = self.source.present(name)[rows]
-            without = measured & ~values & some
+            without = measured & (values == 0) & some
             if without.any() and self._place is None:
                 self.n_without[name] = self.n_without.get(name, 0) + int(without.sum())
             there[name] = measured & ~without

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 import torch
 
+from cytonym.asking import collected, said_of
+from cytonym.data.altered import Doubled, Thinned, pairs_of
 from cytonym.data.loader import Feed
 from cytonym.evaluate.splits import sample
 from cytonym.fitting.run import Fitted, Task
 from cytonym.methods import Method
-from cytonym.trust.trust import LEAST, Said, Trust, patterns
-from cytonym.trust.unknown import KEPT, Near
+from cytonym.trust.axes import VALUES, Axes
+from cytonym.trust.doublets import MADE
+from cytonym.trust.quality import SHARES, Quality
+from cytonym.trust.reference import KEPT, Reference
+from cytonym.trust.said import Said
+from cytonym.trust.trust import LEAST, Trust
+from cytonym.types import CellSource
+
+THINNED = 300
+"""Held-out cells that are thinned, at most."""
 
 
 def learn_trust(
@@ -24,31 +37,101 @@ def learn_trust(
     rows = np.flatnonzero(held & (task.y >= 0))
     if len(rows) < LEAST:
         return None
-    said = ask(method, trial, trial.feed.of(rows))
-    found = Trust.learn(said, task.y[rows], _near(method, trial, task))
-    if final is trial:
-        return found
-    return found.on(_near(method, final, task))
+    reference, single, made = _learned(method, trial, task)
+    axes = reference.axes
+    said = ask(method, trial, trial.feed.of(rows), axes)
+    found = Trust.learn(
+        said,
+        task.y[rows],
+        reference,
+        _quality(method, trial, rows, axes),
+        _all_of(single, made, _doublets(method, trial, task, rows, axes)),
+    )
+    return found if final is trial else found.on(*_learned(method, final, task))
 
 
-def ask(method: Method, fitted: Fitted, feed: Feed) -> Said:
-    """Scores and embedding of the cells of ``feed``."""
-    scores, z, pattern = [], [], []
+def ask(method: Method, fitted: Fitted, feed: Feed, axes: Mapping[str, Axes]) -> Said:
+    """What the network says of the cells of ``feed``."""
+    told = []
     with torch.inference_mode():
         for _, batch in feed.batches(512):
-            said = method.predict(fitted.net, batch)
-            assert said.scores is not None
-            scores.append(said.scores.float().numpy())
-            z.append(said.embedding.float().numpy())
-            have = torch.stack([*batch.present.values()], dim=1).numpy()
-            pattern.append(patterns(have, [*batch.present]))
-    names = feed.source.cells[feed.rows]
-    return Said(names, *(np.concatenate(part) for part in (scores, z, pattern)))
+            told.append({k: v.numpy() for k, v in said_of(method, fitted.net, axes, batch).items()})
+    whole = {name: np.concatenate([one[name] for one in told]) for name in told[0]}
+    return collected(feed.source.cells[feed.rows], whole, [*feed.inputs.bound])
 
 
-def _near(method: Method, fitted: Fitted, task: Task) -> Near:
-    """Cells that a network learned from, in its embedding."""
+def _learned(
+    method: Method, fitted: Fitted, task: Task
+) -> tuple[Reference, Said | None, Said | None]:
+    """The cells that a network learned from, as it sees them: of them ``KEPT`` at most, single
+    cells among them, and doublets made of them.
+    """
     rows = fitted.feed.rows[task.y[fitted.feed.rows] >= 0]
     rows = np.sort(rows[sample(task.y[rows], most=KEPT, seed=task.seed)])
-    said = ask(method, fitted, fitted.feed.of(rows))
-    return Near.of(said.z, task.y[rows], len(task.names), seed=task.seed)
+    axes = _axes(fitted.feed.of(rows), task.seed)
+    said = ask(method, fitted, fitted.feed.of(rows), axes)
+    reference = Reference.of(axes, said, task.y[rows], len(task.names))
+    made = _doublets(method, fitted, task, rows, axes)
+    if made is None:
+        return reference, None, None
+    some = np.random.default_rng(task.seed).permutation(len(rows))[: len(made)]
+    return reference, said.of(np.resize(some, len(made))), made
+
+
+def _axes(feed: Feed, seed: int) -> dict[str, Axes]:
+    """By modality, of what the network reads as dense features."""
+    names = feed.inputs.bound.keys() - feed.inputs.plain
+    widths = [len(feed.inputs.bound[name].space) for name in names]
+    most = VALUES // max(max(widths, default=1), 1)
+    some = np.random.default_rng(seed).permutation(feed.rows)[:most]
+    kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for _, batch in feed.of(np.sort(some)).batches(512):
+        for name in names:
+            kept[name].append(batch.x[name].numpy()[batch.present[name].numpy()])
+    found = {name: np.concatenate(parts) for name, parts in sorted(kept.items())}
+    return {name: Axes.of(x, seed=seed) for name, x in found.items() if len(x) > 1}
+
+
+def _quality(method: Method, fitted: Fitted, rows: np.ndarray, axes: Mapping[str, Axes]) -> Quality:
+    """From held-out cells with fewer and fewer counts; nothing is learned of other values."""
+    source = fitted.feed.source
+    if not _counted(source):
+        return Quality({})
+    rng = np.random.default_rng(0)
+    some = np.sort(rng.permutation(rows)[:THINNED])
+    several = np.tile(some, len(SHARES))
+    thin = Thinned(source, several, np.repeat(SHARES, len(some)))
+    said = ask(method, fitted, _feed(fitted.feed, thin), axes)
+    whole = ask(method, fitted, fitted.feed.of(some), axes)
+    seen = {name: thin.present(name) for name in fitted.feed.inputs.bound}
+    return Quality.fit(said, whole.of(np.tile(np.arange(len(some)), len(SHARES))), seen)
+
+
+def _doublets(
+    method: Method, fitted: Fitted, task: Task, rows: np.ndarray, axes: Mapping[str, Axes]
+) -> Said | None:
+    """Of ``rows``, in pairs of different types; None where values are not counts, or few differ."""
+    source = fitted.feed.source
+    if not _counted(source):
+        return None
+    there = np.stack([source.present(name)[rows] for name in fitted.feed.inputs.bound], axis=1)
+    kind = np.unique(there, axis=0, return_inverse=True)[1].ravel()
+    pairs = pairs_of(task.y[rows], kind, min(MADE, len(rows)), seed=task.seed)
+    if len(pairs) < LEAST:
+        return None
+    return ask(method, fitted, _feed(fitted.feed, Doubled(source, rows[pairs])), axes)
+
+
+def _feed(feed: Feed, source: CellSource) -> Feed:
+    """Other cells on the same way to the network."""
+    n = len(source.cells)
+    return replace(feed.of(np.arange(n)), source=source, y=np.full(n, -1))
+
+
+def _counted(source: CellSource) -> bool:
+    return all(kind == "counts" for kind in source.values.values())
+
+
+def _all_of(*said: Said | None) -> tuple[Said, Said, Said] | None:
+    one, other, third = said
+    return None if one is None or other is None or third is None else (one, other, third)

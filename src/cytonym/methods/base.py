@@ -101,9 +101,9 @@ def solved(name: str, steps: Sequence[Step], n_cells: int, *, batch_size: int = 
 class Explains(Protocol):
     """A method that can say which features decided."""
 
-    def salience(self, net: nn.Module, batch: Batch) -> Salience:
+    def salience(self, net: nn.Module, batch: Batch) -> Salience | None:
         """Shares of the score of each cell's type: that of ``batch.y`` where given, else the
-        predicted one.
+        predicted one. None where the network, by its options, cannot say.
         """
         ...
 

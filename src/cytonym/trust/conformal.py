@@ -7,7 +7,6 @@ set goes as far down as the stated share of those cells needs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Self
@@ -70,15 +69,6 @@ class Conformal:
             raise ValueError(f"coverage is a share between 0 and 1; it is {coverage}")
         limit = self.thresholds(probabilities.shape[1], coverage)
         return place(probabilities, lot) <= limit
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Scores and types."""
-        return {"score": self.score, "y": self.y}
-
-    @classmethod
-    def restore(cls, state: Mapping[str, np.ndarray]) -> Self:
-        """Back from :meth:`state`."""
-        return cls(state["score"], state["y"])
 
 
 def place(probabilities: np.ndarray, lot: np.ndarray) -> np.ndarray:

@@ -10,7 +10,11 @@ import numpy as np
 from scipy.special import softmax
 
 from cytonym.errors import OptionError
-from cytonym.trust.trust import UNKNOWN, Said, Trust
+from cytonym.trust.said import Said
+from cytonym.trust.trust import Trust
+
+UNKNOWN, DOUBLETS, JUNK = RESERVED = ("Unknown", "doublets", "junk")
+"""Names of a cell of no known type, of two cells in one droplet, and of one too little seen."""
 
 UNTRIED = (
     "the model learned nothing of its own answers (too few cells were held out): probabilities are "
@@ -25,7 +29,7 @@ class Answer:
     Attributes
     ----------
     labels
-        ``(cells,)`` object, of str: the most probable type, or ``Unknown``.
+        ``(cells,)`` object, of str: the most probable type, or one of ``RESERVED``.
     confidence
         ``(cells,)`` float32: the probability of the most probable type, calibrated.
     probabilities
@@ -67,12 +71,15 @@ def read(
         return Answer(known[chance.argmax(1)], chance.max(1), chance, notes=(UNTRIED,))
     chance = trust.probabilities(said)
     within = trust.sets(said, coverage)
-    strange = trust.strange(said) - trust.rejector.threshold(reject) if reject else None
-    labels = known[chance.argmax(1)]
-    if strange is not None:
+    labels, strange = known[chance.argmax(1)], None
+    if reject:
+        limit, doubled = trust.limits(reject)
+        strange = trust.strange(said) - np.float32(limit)
         labels = np.where(strange > 0, UNKNOWN, labels)
+        labels = np.where(trust.doubled(said) > doubled, DOUBLETS, labels)
+        labels = np.where(trust.quality.junk(said), JUNK, labels)
     facts = {
-        "calibration": {**trust.facts, "temperatures": dict(trust.temperatures)},
+        "calibration": {**trust.facts, "temperatures": dict(trust.temperatures.by)},
         "asked": {"coverage": coverage, "reject": reject},
     }
     return Answer(labels, chance.max(1), chance, listed(chance, within, known), strange, (), facts)

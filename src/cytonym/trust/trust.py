@@ -5,7 +5,7 @@ Learned on cells of the reference that were held out, and kept with the model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -13,35 +13,67 @@ import numpy as np
 
 from cytonym.trust.calibrate import calibration_error, temperature, tempered
 from cytonym.trust.conformal import Conformal, lots
-from cytonym.trust.unknown import Near, Rejector
-
-UNKNOWN = "Unknown"
+from cytonym.trust.doublets import Doublets
+from cytonym.trust.quality import Quality
+from cytonym.trust.reference import Reference, under
+from cytonym.trust.said import Said
+from cytonym.trust.unknown import Rejector
 
 LEAST = 50
 """Held-out cells without which nothing is said, and that a pattern of modalities needs."""
 
+DOUBLETS = 0.2
+"""Of the known cells that may be lost, the share that may be taken for doublets."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Said:
-    """What a network said of some cells.
+class Temperatures:
+    """By pattern of modalities; ``""`` is that of all held-out cells."""
+
+    by: Mapping[str, float]
+
+    @classmethod
+    def fit(cls, said: Said, y: np.ndarray) -> Self:
+        """From cells that the network did not see, of types ``y``."""
+        found = {"": temperature(said.scores, y)}
+        for one in np.unique(said.pattern):
+            mine = said.pattern == one
+            if LEAST <= mine.sum() < len(y):
+                found[str(one)] = temperature(said.scores[mine], y[mine])
+        return cls(found)
+
+    def cool(self, said: Said) -> Said:
+        """The same with tempered scores."""
+        kinds, place = np.unique(said.pattern, return_inverse=True)
+        t = np.array([self.by.get(str(one), self.by[""]) for one in kinds])[place]
+        return replace(said, scores=said.scores / t[:, None].astype(np.float32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """What was said of the cells that the network did not see.
 
     Attributes
     ----------
     cells
         ``(cells,)`` str names.
-    scores, z
-        ``(cells, types)`` logits and ``(cells, dim)`` embedding, float32.
-    pattern
-        ``(cells,)`` str, the modalities that each cell has, joined by ``+``.
+    probabilities
+        ``(cells, types)`` float32, calibrated.
+    y
+        ``(cells,)`` int, their types.
     """
 
     cells: np.ndarray
-    scores: np.ndarray
-    z: np.ndarray
-    pattern: np.ndarray
+    probabilities: np.ndarray
+    y: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.cells)
+    def state(self) -> dict[str, np.ndarray]:
+        """Its arrays."""
+        return {
+            "cells": self.cells.astype(str),
+            "probabilities": self.probabilities,
+            "y": self.y,
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,89 +82,116 @@ class Trust:
 
     Attributes
     ----------
-    temperatures
-        By pattern of modalities; ``""`` is that of all held-out cells.
-    conformal, rejector
+    temperatures, held, rejector, quality
         See there.
+    doublets
+        None where values are not counts, or too few doublets could be made.
     facts
         ``n`` held-out cells; ``ece_before`` and ``ece_after`` the temperature, on the same cells.
     """
 
-    temperatures: Mapping[str, float]
-    conformal: Conformal
+    temperatures: Temperatures
+    held: Held
     rejector: Rejector
+    quality: Quality
+    doublets: Doublets | None
     facts: Mapping[str, Any]
 
     @classmethod
-    def learn(cls, said: Said, y: np.ndarray, near: Near) -> Self:
-        """From held-out cells of types ``y``, and the cells that the same network learned from."""
-        temperatures = {"": temperature(said.scores, y)}
-        for one in np.unique(said.pattern):
-            mine = said.pattern == one
-            if LEAST <= mine.sum() < len(y):
-                temperatures[str(one)] = temperature(said.scores[mine], y[mine])
-        t = _by_cell(temperatures, said.pattern)
-        sure, right = {}, said.scores.argmax(1) == y
-        for when, each in (("before", np.ones(len(y))), ("after", t)):
-            sure[when] = tempered(said.scores, each).max(1)
-        facts = {"n": len(y)} | {
-            f"ece_{when}": round(calibration_error(one, right), 4) for when, one in sure.items()
-        }
-        conformal = Conformal.fit(tempered(said.scores, t), y, lots(said.cells))
-        rejector = Rejector.fit(said.scores / t[:, None], said.z, y, near)
-        return cls(temperatures, conformal, rejector, facts)
+    def learn(
+        cls,
+        said: Said,
+        y: np.ndarray,
+        reference: Reference,
+        quality: Quality,
+        doublets: tuple[Said, Said, Said] | None,
+    ) -> Self:
+        """From held-out cells of types ``y``.
 
-    def on(self, near: Near) -> Self:
-        """The same for another network, that learned from the cells ``near``."""
-        return replace(self, rejector=replace(self.rejector, near=near))
+        ``doublets``: what the network said of single cells that it learned from, of doublets of
+        them, and of doublets of the held-out cells.
+        """
+        temperatures = Temperatures.fit(said, y)
+        cool, right = temperatures.cool(said), said.scores.argmax(1) == y
+        facts: dict[str, Any] = {"n": len(y)}
+        for when, one in (("before", said), ("after", cool)):
+            sure = tempered(one.scores, 1.0).max(1)
+            facts[f"ece_{when}"] = round(calibration_error(sure, right), 4)
+        own = Held(said.cells, tempered(cool.scores, 1.0).astype(np.float32), y)
+        rejector = Rejector.fit(cool, reference)
+        two = None
+        if doublets is not None:
+            single, made, held = (temperatures.cool(one) for one in doublets)
+            two = Doublets.fit(single, made, cool, held)
+        return cls(temperatures, own, rejector, quality, two, facts)
+
+    def on(self, reference: Reference, single: Said | None, made: Said | None) -> Self:
+        """The same for another network, that learned from the cells ``reference``."""
+        two = self.doublets
+        if two is not None and single is not None and made is not None:
+            two = two.on(self.temperatures.cool(single), self.temperatures.cool(made))
+        return replace(self, rejector=replace(self.rejector, reference=reference), doublets=two)
+
+    @property
+    def axes(self) -> Mapping[str, Any]:
+        """By modality, the directions along which :attr:`Said.inputs` are wanted."""
+        return self.rejector.reference.axes
 
     def probabilities(self, said: Said) -> np.ndarray:
         """``(cells, types)`` float32, calibrated."""
-        t = _by_cell(self.temperatures, said.pattern)
-        return tempered(said.scores, t).astype(np.float32)
+        return tempered(self.temperatures.cool(said).scores, 1.0).astype(np.float32)
 
     def sets(self, said: Said, coverage: float) -> np.ndarray:
         """``(cells, types)`` bool prediction sets, which may be empty."""
-        return self.conformal.sets(self.probabilities(said), lots(said.cells), coverage)
+        held = self.held
+        conformal = Conformal.fit(held.probabilities, held.y, lots(held.cells))
+        return conformal.sets(self.probabilities(said), lots(said.cells), coverage)
 
     def strange(self, said: Said) -> np.ndarray:
         """``(cells,)`` float32: the higher, the less a cell looks like a known type."""
-        t = _by_cell(self.temperatures, said.pattern)
-        return self.rejector.score(said.scores / t[:, None], said.z).astype(np.float32)
+        return self.rejector.score(self.temperatures.cool(said)).astype(np.float32)
+
+    def doubled(self, said: Said) -> np.ndarray:
+        """``(cells,)`` float32: log odds that a droplet holds two cells of different types."""
+        if self.doublets is None:
+            return np.full(len(said), -np.inf, dtype=np.float32)
+        return self.doublets.score(self.temperatures.cool(said)).astype(np.float32)
+
+    def limits(self, reject: float) -> tuple[float, float]:
+        """Above which :meth:`strange` and :meth:`doubled` a cell is rejected, so that about
+        ``reject`` of the known cells are lost; infinite: none.
+        """
+        if not reject:
+            return np.inf, np.inf
+        if self.doublets is None:
+            return self.rejector.threshold(reject), np.inf
+        two = self.doublets.threshold(DOUBLETS * reject)
+        return self.rejector.threshold((1 - DOUBLETS) * reject), two
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays for the model folder."""
-        parts = {"conformal": self.conformal.state(), "rejector": self.rejector.state()}
+        parts = {"held": self.held.state(), "rejector": self.rejector.state()}
+        if self.doublets is not None:
+            parts["doublets"] = self.doublets.state()
         return {f"{box}/{name}": one for box, held in parts.items() for name, one in held.items()}
 
     @classmethod
     def restore(cls, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
         """Back from ``state()`` and ``to_dict()``."""
-        conformal = Conformal.restore(dict(_under("conformal/", arrays)))
-        rejector = Rejector.restore(dict(_under("rejector/", arrays)))
-        return cls(facts["temperatures"], conformal, rejector, facts["facts"])
+        two = dict(under("doublets/", arrays))
+        return cls(
+            Temperatures(facts["temperatures"]),
+            Held(**dict(under("held/", arrays))),
+            Rejector.restore(dict(under("rejector/", arrays))),
+            Quality(facts["least"]),
+            Doublets.restore(two) if two else None,
+            facts["facts"],
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for the manifest."""
-        return {"temperatures": dict(self.temperatures), "facts": dict(self.facts)}
-
-
-def patterns(present: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """``(cells,)`` str: the modalities that each cell has, joined by ``+``.
-
-    ``present`` is ``(cells, modalities)`` bool.
-    """
-    kinds, place = np.unique(present, axis=0, return_inverse=True)
-    words = ["+".join(np.array(names)[kind]) for kind in kinds]
-    return np.array(words)[np.ravel(place)]
-
-
-def _by_cell(temperatures: Mapping[str, float], pattern: np.ndarray) -> np.ndarray:
-    kinds, place = np.unique(pattern, return_inverse=True)
-    return np.array([temperatures.get(str(one), temperatures[""]) for one in kinds])[place]
-
-
-def _under(prefix: str, arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
-    for name, array in arrays.items():
-        if name.startswith(prefix):
-            yield name.removeprefix(prefix), array
+        return {
+            "temperatures": dict(self.temperatures.by),
+            "least": dict(self.quality.least),
+            "facts": dict(self.facts),
+        }
