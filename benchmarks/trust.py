@@ -56,7 +56,13 @@ def technology(left: int, seed: int, data: Path) -> Parts:
     cells = splits._read("symphony_pbmc_3tech", "cell_type", data)
     batch = cells.obs["batch"].astype(str)
     mine = (batch == sorted(batch.unique())[left]).to_numpy()
-    return cells[~mine].copy(), cells[mine].copy(), "cell_type"
+    return several(cells[~mine]), cells[mine].copy(), "cell_type"
+
+
+def several(cells: ad.AnnData) -> ad.AnnData:
+    """Without types of which there are fewer cells than a split within a set asks for."""
+    sizes = cells.obs["cell_type"].value_counts()
+    return cells[(cells.obs["cell_type"].map(sizes) >= splits.MIN_CELLS).to_numpy()].copy()
 
 
 TASKS: dict[str, Callable[[int, Path], Parts]] = {

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from cytonym.inspecting import inspect
     from cytonym.networking import motif_activity, network
     from cytonym.result import Annotation
+    from cytonym.several import Consensus, consensus
     from cytonym.view.report import report
 
 __version__ = version("cytonym")
 __all__ = [
     "Annotation",
     "Annotator",
+    "Consensus",
+    "consensus",
     "count",
     "fit",
     "inspect",
@@ -38,6 +41,8 @@ __all__ = [
 _WHERE = {
     "Annotation": ("cytonym.result", "Annotation"),
     "Annotator": ("cytonym.annotator", "Annotator"),
+    "Consensus": ("cytonym.several", "Consensus"),
+    "consensus": ("cytonym.several", "consensus"),
     "count": ("cytonym.counting", "count"),
     "fit": ("cytonym.fitting", "fit"),
     "inspect": ("cytonym.inspecting", "inspect"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,11 @@ class Annotation:
         What the user should know.
     model
         Facts of the model: method, version, seed, options, hash of its weights.
+    answers
+        Of a consensus: by model, the ``(cells,)`` names that it alone gives.
+    agreement
+        Of a consensus: ``(cells,)`` float32 in [0, 1], the weight of the models that give the
+        name that the consensus finds most probable.
     """
 
     cells: np.ndarray
@@ -59,6 +64,8 @@ class Annotation:
     model: Mapping[str, Any]
     sets: np.ndarray | None = None
     strange: np.ndarray | None = None
+    answers: Mapping[str, np.ndarray] = field(default_factory=dict)
+    agreement: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -126,6 +133,10 @@ class Annotation:
         columns = dict(zip(names, (labels, self.confidence), strict=False))
         if self.sets is not None:
             columns[f"{key}_set"] = pd.Categorical(["|".join(one) for one in self.sets])
+        for name, one in self.answers.items():
+            columns[f"{key}_{name}"] = pd.Categorical(one)
+        if self.agreement is not None:
+            columns[f"{key}_agreement"] = self.agreement
         added = dict(zip(matrices, (chances, self.embedding), strict=True))
         return Additions(self.cells, columns, added, key, facts)
 

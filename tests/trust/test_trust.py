@@ -1,12 +1,14 @@
 """What a model knows of its own answers, through a whole fit."""
 
+import anndata as ad
 import numpy as np
 import pytest
 
 import cytonym
+from cytonym.data.altered import pairs_of
 from cytonym.data.simulate import simulate
 from cytonym.errors import OptionError
-from cytonym.trust.trust import patterns
+from cytonym.trust.said import patterns
 
 N = 900
 
@@ -47,13 +49,15 @@ def test_a_type_that_the_reference_lacks_is_called_unknown_more_often(cells):
     model = cytonym.fit(
         known[:500].copy(), labels="cell_type", method="linear", validation=0.3, progress=False
     )
-    calls = model.annotate(cells, progress=False)
-    new = (types == types.iloc[0]).to_numpy()
-    assert (calls.labels[new] == "Unknown").mean() > 5 * (calls.labels[~new] == "Unknown").mean()
-    none = model.annotate(cells, progress=False, reject=0)
+    unseen = cells[~cells.obs_names.isin(known.obs_names[:500])]
+    calls = model.annotate(unseen, progress=False)
+    new = (types[unseen.obs_names] == types.iloc[0]).to_numpy()
+    assert (calls.labels[new] == "Unknown").mean() > 2 * (calls.labels[~new] == "Unknown").mean()
+    none = model.annotate(unseen, progress=False, reject=0)
     assert "Unknown" not in none.labels
     assert none.strange is None
-    many = model.annotate(cells, progress=False, reject=0.3)
+    assert not {"doublets", "junk"} & {*none.labels}
+    many = model.annotate(unseen, progress=False, reject=0.3)
     assert (many.labels == "Unknown").sum() > (calls.labels == "Unknown").sum()
 
 
@@ -88,6 +92,32 @@ def test_shares_that_are_none_are_refused(model, cells):
     for wrong in ({"coverage": 0}, {"coverage": 1.0}, {"reject": -0.1}, {"reject": 1}):
         with pytest.raises(OptionError, match="is a share"):
             model.annotate(cells, progress=False, **wrong)
+
+
+def test_doublets_and_empty_droplets_have_names_of_their_own(model, cells):
+    new = cells[600:].copy()
+    y = new.obs["cell_type"].cat.codes.to_numpy()
+    pairs = pairs_of(y, np.zeros(len(y)), 150, seed=0)
+    two = ad.AnnData(new.X[pairs[:, 0]] + new.X[pairs[:, 1]], var=new.var)
+    empty = ad.AnnData(new.X[:5] * 0, var=new.var)
+    calls = model.annotate(ad.concat([two, new, empty], index_unique="-"), progress=False)
+    doubled = calls.labels == "doublets"
+    assert doubled[:150].mean() > 3 * doubled[150:-5].mean()
+    assert set(calls.labels[-5:]) == {"junk"}
+    assert (calls.labels[150:-5] == "junk").mean() < 0.02
+
+
+def test_known_cells_are_seldom_rejected(model, cells):
+    calls = model.annotate(cells[600:], progress=False)
+    assert np.isin(calls.labels, ["Unknown", "doublets", "junk"]).mean() < 0.12
+
+
+def test_a_query_unlike_the_reference_is_told(model, cells):
+    far = cells[600:].copy()
+    far.X = np.random.default_rng(0).poisson(3, far.shape).astype("f4")
+    calls = model.annotate(far, progress=False)
+    assert any("differ from it as a whole" in note for note in calls.notes)
+    assert not any("as a whole" in n for n in model.annotate(cells[600:], progress=False).notes)
 
 
 def test_patterns_of_modalities():

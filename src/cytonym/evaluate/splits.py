@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 
-def holdout(y: np.ndarray, *, share: float, seed: int) -> np.ndarray:
-    """Hold out a share of the labelled cells of every type.
+def holdout(
+    y: np.ndarray, *, share: float, seed: int, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """Hold out a share of the labelled cells of every type, or of whole groups of cells.
 
     Parameters
     ----------
@@ -15,6 +17,9 @@ def holdout(y: np.ndarray, *, share: float, seed: int) -> np.ndarray:
     share
         Share of each type, rounded; types with fewer than 4 cells stay whole, larger ones give
         at least one. 0 holds out nothing.
+    groups
+        ``(cells,)`` int, batch or donor: whole groups are held out, drawn until they have the
+        share, at most half of them. A type that is in no other group stays.
 
     Returns
     -------
@@ -22,6 +27,13 @@ def holdout(y: np.ndarray, *, share: float, seed: int) -> np.ndarray:
     """
     rng = np.random.default_rng((seed, 0x5EED))
     out = np.zeros(len(y), dtype=bool)
+    if groups is not None and share > 0:
+        order, known = rng.permutation(np.unique(groups)), y >= 0
+        for group in order[: max(len(order) // 2, 1)]:
+            if out.sum() < share * known.sum():
+                out |= (groups == group) & known
+        gone = np.setdiff1d(y[out], y[known & ~out])
+        return out & ~np.isin(y, gone)
     for code in np.unique(y[y >= 0]):
         rows = rng.permutation(np.flatnonzero(y == code))
         if share > 0 and len(rows) >= 4:

@@ -14,6 +14,7 @@ import torch
 
 from cytonym.annotator import Annotator
 from cytonym.data.align import align, match, misfit, space_of
+from cytonym.data.batches import read_batches
 from cytonym.data.joined import modality_names
 from cytonym.data.labels import Labels, read_labels
 from cytonym.data.pairing import pairing
@@ -50,6 +51,7 @@ def fit(
     layer: str | None = None,
     modalities: Mapping[str, str] | None = None,
     validation: float = 0.1,
+    batch: str | None = None,
     state: str | Path | None = None,
     progress: bool = True,
 ) -> Annotator:
@@ -89,6 +91,10 @@ def fit(
         Share of the labelled cells held out for the comparison; 0 skips the first fit. Of a
         method that needs no labels it is a share of all cells: they say when to stop and are not
         learned from; with 0 every turn runs to its end.
+    batch
+        The column of batches or donors: whole ones are held out, so that what is said of new
+        cells holds for new batches. Default: ``donor_id``, ``donor`` or ``batch`` where there are
+        five or more of them; cells are drawn one by one otherwise.
     state
         A folder that keeps training states, from which a killed fit goes on.
     progress
@@ -127,7 +133,9 @@ def fit(
         kinds = task.y
         if not recipe.needs.labels:  # cells without a label are held out too
             kinds = np.where(task.y >= 0, task.y, len(task.names))
-        held = holdout(kinds, share=validation, seed=seed)
+        groups, said = read_batches(cells.obs, batch, cells.name)
+        held = holdout(kinds, share=validation, seed=seed, groups=groups)
+        notes += [said] if said and held.any() else []
         notes += _untested(task, held) if validation else []
         parsed, chosen = choose(recipe, parsed, task, np.flatnonzero(~held), progress)
         learn = _twice if recipe.needs.labels else _once

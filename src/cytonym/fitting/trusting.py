@@ -37,7 +37,8 @@ def learn_trust(
     rows = np.flatnonzero(held & (task.y >= 0))
     if len(rows) < LEAST:
         return None
-    reference, single, made = _learned(method, trial, task)
+    many = _directions(trial, task, rows)
+    reference, single, made = _learned(method, trial, task, many)
     axes = reference.axes
     said = ask(method, trial, trial.feed.of(rows), axes)
     found = Trust.learn(
@@ -47,7 +48,9 @@ def learn_trust(
         _quality(method, trial, rows, axes),
         _all_of(single, made, _doublets(method, trial, task, rows, axes)),
     )
-    return found if final is trial else found.on(*_learned(method, final, task))
+    if final is trial:
+        return found
+    return found.on(*_learned(method, final, task, many))
 
 
 def ask(method: Method, fitted: Fitted, feed: Feed, axes: Mapping[str, Axes]) -> Said:
@@ -61,14 +64,14 @@ def ask(method: Method, fitted: Fitted, feed: Feed, axes: Mapping[str, Axes]) ->
 
 
 def _learned(
-    method: Method, fitted: Fitted, task: Task
+    method: Method, fitted: Fitted, task: Task, many: Mapping[str, int]
 ) -> tuple[Reference, Said | None, Said | None]:
     """The cells that a network learned from, as it sees them: of them ``KEPT`` at most, single
-    cells among them, and doublets made of them.
+    cells among them, and doublets made of them. ``many``: directions of the inputs.
     """
-    rows = fitted.feed.rows[task.y[fitted.feed.rows] >= 0]
-    rows = np.sort(rows[sample(task.y[rows], most=KEPT, seed=task.seed)])
-    axes = _axes(fitted.feed.of(rows), task.seed)
+    rows = _known(fitted, task)
+    read = _inputs(fitted.feed.of(rows))
+    axes = {name: Axes.of(read[name], k=k, seed=task.seed) for name, k in many.items()}
     said = ask(method, fitted, fitted.feed.of(rows), axes)
     reference = Reference.of(axes, said, task.y[rows], len(task.names))
     made = _doublets(method, fitted, task, rows, axes)
@@ -78,18 +81,34 @@ def _learned(
     return reference, said.of(np.resize(some, len(made))), made
 
 
-def _axes(feed: Feed, seed: int) -> dict[str, Axes]:
-    """By modality, of what the network reads as dense features."""
-    names = feed.inputs.bound.keys() - feed.inputs.plain
+def _known(fitted: Fitted, task: Task) -> np.ndarray:
+    """Labelled cells (rows) that the network learned from, ``KEPT`` at most."""
+    rows = fitted.feed.rows[task.y[fitted.feed.rows] >= 0]
+    return np.sort(rows[sample(task.y[rows], most=KEPT, seed=task.seed)])
+
+
+def _directions(fitted: Fitted, task: Task, held: np.ndarray) -> dict[str, int]:
+    """By modality, along how many directions of the inputs the cells ``held`` vary as the others
+    do.
+    """
+    read, others = (_inputs(fitted.feed.of(rows)) for rows in (_known(fitted, task), held))
+    both = {name: x for name, x in read.items() if min(len(x), len(others[name])) > 1}
+    return {name: Axes.of(x, seed=task.seed).real(x, others[name]) for name, x in both.items()}
+
+
+def _inputs(feed: Feed) -> dict[str, np.ndarray]:
+    """By modality ``(cells, features)``: what the network reads as dense features, of the cells
+    that have it; of very wide ones fewer cells.
+    """
+    names = sorted(feed.inputs.bound.keys() - feed.inputs.plain)
     widths = [len(feed.inputs.bound[name].space) for name in names]
     most = VALUES // max(max(widths, default=1), 1)
-    some = np.random.default_rng(seed).permutation(feed.rows)[:most]
+    some = np.random.default_rng(0).permutation(feed.rows)[:most]
     kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for _, batch in feed.of(np.sort(some)).batches(512):
         for name in names:
             kept[name].append(batch.x[name].numpy()[batch.present[name].numpy()])
-    found = {name: np.concatenate(parts) for name, parts in sorted(kept.items())}
-    return {name: Axes.of(x, seed=seed) for name, x in found.items() if len(x) > 1}
+    return {name: np.concatenate(parts) for name, parts in kept.items()}
 
 
 def _quality(method: Method, fitted: Fitted, rows: np.ndarray, axes: Mapping[str, Axes]) -> Quality:

@@ -42,8 +42,8 @@ class Near:
             if k:
                 far, _ = NearestNeighbors(n_neighbors=k).fit(own).kneighbors()
                 scale[one] = np.median(far.mean(1))
-        usual = np.nanmedian(scale) if np.isfinite(scale).any() else 1.0
-        return cls(z, y, np.where(np.isfinite(scale) & (scale > 0), scale, usual))
+        good = np.isfinite(scale) & (scale > 0)
+        return cls(z, y, np.where(good, scale, np.median(scale[good]) if good.any() else 1.0))
 
     def distance(self, z: np.ndarray, without: int | None = None) -> np.ndarray:
         """``(cells,)``: logarithm; ``without``: as if the reference lacked this type."""
@@ -89,7 +89,10 @@ class Clouds:
         centres = np.full((n_types, z.shape[1]), np.nan)
         for one in np.unique(y):
             centres[one] = z[y == one].mean(0)
-        spread = LedoitWolf(assume_centered=True).fit(z - centres[y]).covariance_
+        apart = z - centres[y]
+        if not apart.any():  # every cell is its type's centre
+            return cls(centres, np.eye(z.shape[1]))
+        spread = LedoitWolf(assume_centered=True).fit(apart).covariance_
         value, vector = np.linalg.eigh(spread)
         least = max(value.max(), 1e-12) * 1e-6
         return cls(centres, vector / np.sqrt(value.clip(least)))

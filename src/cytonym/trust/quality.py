@@ -40,7 +40,7 @@ class Quality:
 
     def junk(self, said: Said) -> np.ndarray:
         """``(cells,)`` bool: nothing is detected, or in each measured modality too little."""
-        out = np.full(len(said), True)
+        out = np.full(len(said), bool(said.detected))
         for name, detected in said.detected.items():
             out &= detected < max(self.least.get(name, 0), 1)
         return out

@@ -2,24 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.special import softmax
 
 from cytonym.errors import OptionError
 from cytonym.trust.said import Said
-from cytonym.trust.trust import Trust
 
 UNKNOWN, DOUBLETS, JUNK = RESERVED = ("Unknown", "doublets", "junk")
 """Names of a cell of no known type, of two cells in one droplet, and of one too little seen."""
+
+SHIFT = 3.0
+"""How many times more cells than asked for may be Unknown before the user is told of a shift."""
 
 UNTRIED = (
     "the model learned nothing of its own answers (too few cells were held out): probabilities are "
     "not calibrated, there are no prediction sets, and no cell is called Unknown"
 )
+
+
+class Reads(Protocol):
+    """What reads the scores of one model (:class:`cytonym.trust.trust.Trust`), or of several
+    (:class:`cytonym.trust.jury.Jury`).
+    """
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """How well that went on held-out cells."""
+        ...
+
+    def by_pattern(self) -> dict[str, float]:
+        """Temperatures."""
+        ...
+
+    def probabilities(self, said: Any) -> np.ndarray:
+        """``(cells, types)`` float32, calibrated."""
+        ...
+
+    def sets(self, said: Any, coverage: float) -> np.ndarray:
+        """``(cells, types)`` bool."""
+        ...
+
+    def limits(self, reject: float) -> tuple[float, float]:
+        """Above which of the next two a cell is rejected."""
+        ...
+
+    def strange(self, said: Any) -> np.ndarray:
+        """``(cells,)`` float32, higher for stranger cells."""
+        ...
+
+    def doubled(self, said: Any) -> np.ndarray:
+        """``(cells,)`` float32, higher for likelier doublets."""
+        ...
+
+    def junk(self, said: Any) -> np.ndarray:
+        """``(cells,)`` bool."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,9 +93,9 @@ class Answer:
 
 
 def read(
-    said: Said, names: Sequence[str], trust: Trust | None, *, coverage: float, reject: float
+    said: Any, names: Sequence[str], trust: Reads | None, *, coverage: float, reject: float
 ) -> Answer:
-    """Name the cells.
+    """Name the cells, of which ``said`` is what ``trust`` reads.
 
     Raises
     ------
@@ -67,22 +108,27 @@ def read(
         raise OptionError(f"reject is a share from 0 to below 1; it is {reject}.")
     known = np.array([*names], dtype=object)
     if trust is None:
+        assert isinstance(said, Said)
         chance = softmax(said.scores, axis=1)
         return Answer(known[chance.argmax(1)], chance.max(1), chance, notes=(UNTRIED,))
     chance = trust.probabilities(said)
     within = trust.sets(said, coverage)
-    labels, strange = known[chance.argmax(1)], None
+    labels, strange, notes = known[chance.argmax(1)], None, ()
     if reject:
         limit, doubled = trust.limits(reject)
         strange = trust.strange(said) - np.float32(limit)
         labels = np.where(strange > 0, UNKNOWN, labels)
         labels = np.where(trust.doubled(said) > doubled, DOUBLETS, labels)
-        labels = np.where(trust.quality.junk(said), JUNK, labels)
+        labels = np.where(trust.junk(said), JUNK, labels)
+        share = float((strange > 0).mean()) if len(strange) else 0.0
+        notes = (_shifted(share, reject, coverage),) if share > SHIFT * reject else ()
     facts = {
-        "calibration": {**trust.facts, "temperatures": dict(trust.temperatures.by)},
+        "calibration": {**trust.facts, "temperatures": trust.by_pattern()},
         "asked": {"coverage": coverage, "reject": reject},
     }
-    return Answer(labels, chance.max(1), chance, listed(chance, within, known), strange, (), facts)
+    return Answer(
+        labels, chance.max(1), chance, listed(chance, within, known), strange, notes, facts
+    )
 
 
 def listed(chance: np.ndarray, within: np.ndarray, names: np.ndarray) -> np.ndarray:
@@ -97,3 +143,12 @@ def listed(chance: np.ndarray, within: np.ndarray, names: np.ndarray) -> np.ndar
         kept = order[row][within[row][order[row]]] if size[row] else order[row][:1]
         out[row] = tuple(names[kept])
     return out
+
+
+def _shifted(share: float, reject: float, coverage: float) -> str:
+    return (
+        f"{share:.0%} of the cells are Unknown, where {reject:.0%} of cells like the reference's "
+        "would be: there are types that the reference lacks, or these cells differ from it as a "
+        f"whole; in the latter case probabilities are too high, and sets hold the type less often "
+        f"than {coverage:.0%}"
+    )

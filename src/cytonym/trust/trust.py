@@ -132,6 +132,10 @@ class Trust:
             two = two.on(self.temperatures.cool(single), self.temperatures.cool(made))
         return replace(self, rejector=replace(self.rejector, reference=reference), doublets=two)
 
+    def by_pattern(self) -> dict[str, float]:
+        """The temperatures, by pattern of modalities."""
+        return dict(self.temperatures.by)
+
     @property
     def axes(self) -> Mapping[str, Any]:
         """By modality, the directions along which :attr:`Said.inputs` are wanted."""
@@ -156,6 +160,10 @@ class Trust:
         if self.doublets is None:
             return np.full(len(said), -np.inf, dtype=np.float32)
         return self.doublets.score(self.temperatures.cool(said)).astype(np.float32)
+
+    def junk(self, said: Said) -> np.ndarray:
+        """``(cells,)`` bool: too little is seen of the cell for a name."""
+        return self.quality.junk(said)
 
     def limits(self, reject: float) -> tuple[float, float]:
         """Above which :meth:`strange` and :meth:`doubled` a cell is rejected, so that about
