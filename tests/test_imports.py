@@ -12,7 +12,7 @@ import cytonym
 ROOT = Path(cytonym.__file__).parent
 LAYERS = [
     ["errors"],
-    ["types", "options", "fit_report", "files"],
+    ["types", "options", "fit_report", "files", "compat"],
     ["dna"],
     ["nn", "prep"],
     ["data", "methods", "train", "evaluate"],

@@ -29,8 +29,10 @@ from cytonym.places import (
 )
 
 if TYPE_CHECKING:
+    from cytonym.compat import Tool
     from cytonym.data.labels import Labels
     from cytonym.ontology import LabelMap
+    from cytonym.ontology.cell_terms import CellTerms
 
 app = typer.Typer(
     help="Names cells: learns cell types from labelled single-cell data and annotates the rest.",
@@ -247,15 +249,28 @@ def annotate(
     report: Annotated[
         Path | None, typer.Option(metavar="OUT.html", help="Also write a page about the names.")
     ] = None,
+    by_term: Annotated[
+        bool, typer.Option("--ontology", help="Add the Cell Ontology term of each cell.")
+    ] = False,
+    review: Review = None,
+    level: Annotated[
+        float | None, typer.Option(help="With --ontology: how probable a term is; default 0.9.")
+    ] = None,
+    compat: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Name columns as celltypist, seurat, openproblems do."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Name the cells of a query.
 
     Writes a copy with obs[KEY], obs[KEY_confidence] and obsm[KEY_probabilities].
     """
-    check_h5ad(out, query, atac, joined=atac is not None)
+    check_h5ad(out, query, atac, review, joined=atac is not None)
+    tool = _tool(compat, report)
+    wanted = _term_level(by_term, review, level)
     if report is not None:
-        check_table(report, ".html", query, atac, out, option="--report")
+        check_table(report, ".html", query, atac, out, review, option="--report")
         from cytonym.view.report import check_extra
 
         check_extra()
@@ -269,10 +284,14 @@ def annotate(
     from cytonym.view.text import table
 
     annotator = cytonym.load(model)
+    if wanted is not None and annotator.label_names:
+        cytonym.map_labels(annotator.label_names, review=review)  # a bad file is told first
     cells = _whole(query, atac)
+    columns, matrices = added_names(
+        key, annotator.method.name, terms=wanted is not None, compat=tool
+    )
     for file in (query, atac):
         if file is not None:
-            columns, matrices = added_names(key, annotator.method.name)
             check_free(file, key, columns=columns, matrices=matrices)
     calls = annotator.annotate(
         cells,
@@ -284,15 +303,19 @@ def annotate(
         batch_size=batch_size,
         progress=not quiet,
     )
-    calls.write(cells, out, key=key)
+    if wanted is not None:
+        calls = calls.with_terms(review, wanted)
+    calls.write(cells, out, key=key, compat=tool)
     names, counts = np.unique(calls.labels, return_counts=True)
     rows = [
         (names[i], f"{counts[i]:,}", f"{calls.confidence[calls.labels == names[i]].mean():.2f}")
         for i in np.argsort(-counts, kind="stable")
     ]
     print(table(("type", "cells", "mean confidence"), rows))
+    if calls.terms is not None:
+        _cell_terms(calls.terms)
     _notes(calls.notes)
-    print(f"\nWrote {out}: obs[{key!r}] and obs['{key}_confidence'] of {len(calls.labels):,} cells")
+    print(f"\nWrote {out}: obs[{columns[0]!r}] and obs[{columns[1]!r}] of {len(calls):,} cells")
     if report is not None:
         cytonym.report(out, report, model=annotator, key=key)
         print(f"Wrote {report}: a page about them")
@@ -788,6 +811,37 @@ def _named(words: Sequence[str] | None) -> dict[str, str] | None:
     return {name: value for name, _, value in pairs} or None
 
 
+def _tool(compat: str | None, report: Path | None) -> Tool | None:
+    """Whose names the columns get."""
+    from typing import cast
+
+    from cytonym.compat import check_tool
+
+    check_tool(compat)
+    if compat is not None and report is not None:
+        raise CytonymError(
+            "--report reads the columns under our own names, which --compat changes\n"
+            "    → leave out --compat, and rename them afterwards: cytonym export OUT --to NAME"
+        )
+    return cast("Tool | None", compat)
+
+
+def _term_level(by_term: bool, review: Path | None, level: float | None) -> float | None:
+    """How probable a term has to be; None where none is asked for."""
+    if not by_term:
+        for option, given in (("--review", review), ("--level", level)):
+            if given is not None:
+                raise CytonymError(f"{option} is for --ontology\n    → give both")
+        return None
+    from cytonym.ontology.backoff import check_level
+    from cytonym.ontology.terms import cell_ontology
+
+    wanted = 0.9 if level is None else level
+    check_level(wanted)
+    cell_ontology()  # without the extra nothing is begun
+    return wanted
+
+
 # --- what is shown -----------------------------------------------------------------------------
 
 
@@ -822,6 +876,18 @@ def _terms(mapping: LabelMap) -> None:
         pairs = zip(mapping.open, could, strict=True)
         rows = [(_plain(one.label), one.how, ", ".join(names)) for one, names in pairs]
         print("\n" * bool(sure) + table(("open", "how", "could be"), rows))
+
+
+def _cell_terms(terms: CellTerms) -> None:
+    """How many cells have which term."""
+    import pandas as pd
+
+    from cytonym.view.text import table
+
+    counts = pd.Series(terms.names).where(terms.ids != "", "(none)").value_counts()
+    ids = dict(zip(terms.names, terms.ids, strict=True)) | {"(none)": ""}
+    rows = [(str(name), ids[str(name)], f"{n:,}") for name, n in counts.items()]
+    print("\n" + table(("term", "id", "cells"), rows))
 
 
 def _open_labels(names: Sequence[str]) -> str:
