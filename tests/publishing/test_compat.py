@@ -1,6 +1,9 @@
 """An annotation under the names of another tool: the same as the export gives it."""
 
+import warnings
+
 import anndata as ad
+import mudata
 import numpy as np
 import pandas as pd
 import pytest
@@ -100,6 +103,22 @@ def test_one_answer_under_two_sets_of_names_leaves_the_last(calls, query):
         named = calls.to(query, compat=tool)
         wanted = {NAMES.get(tool, {}).get(name, name) for name in (KEY, f"{KEY}_confidence")}
         assert {*named.obs} == {*wanted, f"{KEY}_set"}
+
+
+def test_a_mudata_and_two_files_lose_the_columns_of_the_earlier_answer_too(calls, query, tmp_path):
+    ours, pair = {KEY, f"{KEY}_confidence", f"{KEY}_set"}, {"rna": query, "atac": query.copy()}
+    pair["atac"].var_names = ["p0", "p1"]
+    with warnings.catch_warnings():  # remarks of mudata
+        warnings.simplefilter("ignore")
+        whole = mudata.MuData({name: one.copy() for name, one in pair.items()})
+        calls.with_terms().to(whole, compat="seurat").write_h5mu(tmp_path / "whole.h5mu")
+        calls.write(tmp_path / "whole.h5mu", tmp_path / "again.h5mu")
+        calls.with_terms().to(pair["rna"], compat="celltypist")
+        calls.write(pair, tmp_path / "pair.h5mu")
+        read = [mudata.read_h5mu(tmp_path / f"{name}.h5mu") for name in ("again", "pair")]
+        assert {*calls.to(whole).obs} == ours
+    assert [{*one.obs} for one in read] == [ours, ours]
+    assert [*read[1].mod["rna"].obs] == []
 
 
 @pytest.mark.parametrize("earlier", [False, True])
