@@ -12,7 +12,7 @@ import cytonym
 ROOT = Path(cytonym.__file__).parent
 LAYERS = [
     ["errors"],
-    ["types", "options", "fit_report", "files"],
+    ["types", "options", "fit_report", "files", "compat"],
     ["dna"],
     ["nn", "prep"],
     ["data", "methods", "train", "evaluate"],
@@ -42,7 +42,7 @@ FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
 
 def box(parts: tuple[str, ...]) -> str:
-    """The first part below the package: ``data`` of ``data/read.py``, ``cli`` of ``cli.py``."""
+    """The first part below the package: ``data`` of ``data/read.py``, ``demo`` of ``demo.py``."""
     return Path(parts[0]).stem if parts else "__init__"
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from cytonym.fitting import fit
     from cytonym.inspecting import inspect
     from cytonym.networking import motif_activity, network
+    from cytonym.ontology import map_labels
+    from cytonym.publishing import export
     from cytonym.result import Annotation
     from cytonym.several import Consensus, consensus
     from cytonym.view.report import report
@@ -28,9 +30,11 @@ __all__ = [
     "Consensus",
     "consensus",
     "count",
+    "export",
     "fit",
     "inspect",
     "load",
+    "map_labels",
     "methods",
     "motif_activity",
     "network",
@@ -44,9 +48,11 @@ _WHERE = {
     "Consensus": ("cytonym.several", "Consensus"),
     "consensus": ("cytonym.several", "consensus"),
     "count": ("cytonym.counting", "count"),
+    "export": ("cytonym.publishing", "export"),
     "fit": ("cytonym.fitting", "fit"),
     "inspect": ("cytonym.inspecting", "inspect"),
     "load": ("cytonym.annotator", "load"),
+    "map_labels": ("cytonym.ontology", "map_labels"),
     "motif_activity": ("cytonym.networking", "motif_activity"),
     "network": ("cytonym.networking", "network"),
     "read": ("cytonym.data.read", "open_cells"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 
 from cytonym.additions import Additions, Some
+from cytonym.compat import Tool, called, data_ids, method_id
 from cytonym.data.contents import unique_names
 from cytonym.data.coverage import Coverage
+from cytonym.ontology.cell_terms import CellTerms, cell_terms
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -39,6 +41,8 @@ class Annotation:
     strange
         ``(cells,)`` float32: how much less than allowed a cell looks like the reference's types;
         above 0 it is ``Unknown``. None where none is rejected.
+    terms
+        The Cell Ontology term of each cell; None unless asked for: see :meth:`with_terms`.
     embedding
         ``(cells, dim)`` float32.
     coverage
@@ -66,6 +70,7 @@ class Annotation:
     strange: np.ndarray | None = None
     answers: Mapping[str, np.ndarray] = field(default_factory=dict)
     agreement: np.ndarray | None = None
+    terms: CellTerms | None = None
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -90,20 +95,57 @@ class Annotation:
             index=pd.Index(self.cells, name="cell"),
         )
 
-    def to(self, adata: Some, *, key: str = "cell_type_pred") -> Some:
+    def with_terms(self, review: str | Path | None = None, level: float = 0.9) -> Annotation:
+        """The same with Cell Ontology terms: for each cell the deepest one whose probability,
+        summed over the types below it, reaches ``level``.
+
+        Cells that are no type of the model (Unknown), or no cell type (doublets), have none. See
+        :func:`cytonym.map_labels` and :func:`cytonym.ontology.back_off`.
+
+        Parameters
+        ----------
+        review
+            A review file that settles types whose term is not sure.
+        level
+            In (0, 1].
+
+        Raises
+        ------
+        OptionError
+            ``level`` is out of its range.
+        CytonymError
+            The extra ``[onto]`` is not installed.
+        DataError
+            All that is wrong with the review file.
+        """
+        terms = cell_terms(self.labels, self.probabilities, review=review, level=level)
+        before = self.terms.notes if self.terms is not None else ()
+        notes = [note for note in self.notes if note not in before]
+        return replace(self, terms=terms, notes=(*notes, *terms.notes))
+
+    def to(self, adata: Some, *, key: str = "cell_type_pred", compat: Tool | None = None) -> Some:
         """Put the answer into ``adata`` (AnnData or MuData), in place, and return it.
 
         Writes ``obs[key]`` (categorical), ``obs[f"{key}_confidence"]``, ``obs[f"{key}_set"]``,
-        ``obsm[f"{key}_probabilities"]``, ``obsm["X_<method>"]`` and ``uns[key]``; nothing else
-        is touched.
+        ``obsm[f"{key}_probabilities"]``, ``obsm["X_<method>"]`` and ``uns[key]``; with terms
+        ``obs[f"{key}_ontology_term_id"]`` and ``obs[f"{key}_ontology_term"]`` ("" for none).
+        Nothing else is touched.
+
+        Parameters
+        ----------
+        compat
+            Call the columns as ``celltypist``, ``seurat`` or ``openproblems`` does, where it has
+            a name for them; for ``openproblems`` also its ids in ``uns``.
 
         Raises
         ------
         DataError
             ``adata`` does not hold the cells that were annotated (in any order), or has other
             things under these names; an earlier answer is replaced.
+        OptionError
+            No such tool.
         """
-        return self.additions(key).to(adata)
+        return self.additions(key, compat).to(adata)
 
     def write(
         self,
@@ -111,12 +153,14 @@ class Annotation:
         out: str | Path,
         *,
         key: str = "cell_type_pred",
+        compat: Tool | None = None,
     ) -> None:
         """Write ``query`` with the answer to ``out``: see :meth:`Additions.write`."""
-        self.additions(key).write(query, out)
+        dataset = Path(query).stem if isinstance(query, str | Path) else ""
+        self.additions(key, compat, dataset=dataset).write(query, out)
 
-    def additions(self, key: str) -> Additions:
-        """What is added to a data set under ``key``."""
+    def additions(self, key: str, compat: Tool | None = None, *, dataset: str = "") -> Additions:
+        """What is added to a data set, whose file is called ``dataset``, under ``key``."""
         types = self.probabilities.columns.astype(str)
         others = [one for one in np.unique(self.labels.astype(str)) if one not in types]
         labels = pd.Categorical(self.labels, categories=[*types, *others])
@@ -137,13 +181,26 @@ class Annotation:
             columns[f"{key}_{name}"] = pd.Categorical(one)
         if self.agreement is not None:
             columns[f"{key}_agreement"] = self.agreement
+        if self.terms is not None:
+            columns[f"{key}_ontology_term_id"] = pd.Categorical(self.terms.ids)
+            columns[f"{key}_ontology_term"] = pd.Categorical(self.terms.names)
+            facts["ontology"] = self.terms.facts()
         added = dict(zip(matrices, (chances, self.embedding), strict=True))
-        return Additions(self.cells, columns, added, key, facts)
+        other = called(key, compat)
+        columns = {other.get(name, name): column for name, column in columns.items()}
+        ids = (data_ids(dataset), {"method_id": method_id(str(self.model["method"]))})
+        lacking, always = ids if compat == "openproblems" else ({}, {})
+        return Additions(self.cells, columns, added, key, facts, always, lacking)
 
 
-def added_names(key: str, method: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def added_names(
+    key: str, method: str, *, terms: bool = False, compat: Tool | None = None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What an annotation under ``key`` is called in ``obs`` and in ``obsm``."""
-    return (key, f"{key}_confidence", f"{key}_set"), (f"{key}_probabilities", f"X_{method}")
+    ends = ("", "_confidence", "_set") + ("_ontology_term_id", "_ontology_term") * terms
+    other = called(key, compat)
+    columns = tuple(other.get(f"{key}{end}", f"{key}{end}") for end in ends)
+    return columns, (f"{key}_probabilities", f"X_{method}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,6 +1,7 @@
 """The commands about the Cell Ontology: terms of labels, scores by term, export."""
 
 import json
+import sys
 
 import anndata as ad
 import numpy as np
@@ -8,8 +9,11 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+import cytonym
 from cytonym.cli import app
-from cytonym.errors import CytonymError, DataError
+from cytonym.data.simulate import simulate
+from cytonym.errors import CytonymError, DataError, OptionError
+from cytonym.ontology import back_off, map_labels
 
 
 def call(*words) -> str:
@@ -115,3 +119,121 @@ def test_export_refuses_to_write_over_what_it_reads_and_unknown_targets(file):
         call("export", file, "--to", "cap", "--out", file)
     with pytest.raises(CytonymError, match="no target 'scanpy'"):
         call("export", file, "--to", "scanpy", "--out", file.with_name("out.h5ad"))
+
+
+# --- annotate with terms, and under other names ------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A model of three types, one without a term, and 60 cells to name."""
+    folder = tmp_path_factory.mktemp("terms")
+    cells = simulate(240, 120, 3, seed=0)
+    types = {"type A": "CD4 T", "type B": "CD8 T", "type C": "c7"}
+    cells.obs["cell_type"] = cells.obs["cell_type"].astype(str).map(types)
+    cells[180:].copy().write_h5ad(folder / "query.h5ad")
+    model = cytonym.fit(
+        cells[:180].copy(),
+        labels="cell_type",
+        method="linear",
+        options={"penalty": 2, "genes": None},
+        progress=False,
+    )
+    model.save(folder / "model")
+    return folder
+
+
+def annotate(world, out, *words) -> str:
+    given = ("--model", world / "model", "--out", out, "--quiet")
+    return call("annotate", world / "query.h5ad", *given, *words)
+
+
+def test_annotate_adds_terms_that_evaluate_and_export_then_use(world, tmp_path):
+    out, upload = tmp_path / "named.h5ad", tmp_path / "upload.h5ad"
+    text = annotate(world, out, "--ontology", "--level", "0.999")
+    assert "CD4-positive, alpha-beta T cell  CL:0000624" in text
+    assert "1 of 3 types have no sure Cell Ontology term" in text
+    cells = ad.read_h5ad(out)
+    chances = cells.obsm["cell_type_pred_probabilities"]
+    expected = back_off(chances, map_labels(["CD4 T", "CD8 T", "c7"]), 0.999).ids
+    ids = cells.obs["cell_type_pred_ontology_term_id"].to_numpy(dtype=object)
+    known = cells.obs["cell_type_pred"].astype(str).to_numpy() != "Unknown"
+    assert [*ids] == [*np.where(known, expected, "")]
+    assert "CL:0000791" in ids  # some are backed off to the parent
+    call("export", out, "--to", "cellxgene", "--publish", "--out", upload)
+    curated = ad.read_h5ad(upload).obs["cell_type_ontology_term_id"].to_numpy(dtype=object)
+    assert [*curated] == [*np.where(ids == "", "unknown", ids)]
+    found = json.loads(call("evaluate", out, "--truth", "cell_type", "--ontology", "--json"))
+    truth = cells.obs["cell_type"].map({"CD4 T": "CL:0000624", "CD8 T": "CL:0000625"})
+    have = truth.notna().to_numpy()
+    right = (truth.to_numpy(dtype=object) == ids)[have].mean()
+    assert found["ontology"]["exact"] == pytest.approx(right)
+    assert found["ontology"]["wider"] == pytest.approx((ids == "CL:0000791")[have].mean())
+
+
+def test_a_review_file_of_the_model_s_types_settles_the_open_one(world, tmp_path):
+    review = tmp_path / "review.tsv"
+    call("ontology", world / "query.h5ad", "--labels", "cell_type", "--out", review)
+    text = review.read_text("utf-8").splitlines()
+    assert text[1].startswith("c7\t")
+    review.write_text("\n".join([text[0], text[1] + "CL:0000236", *text[2:]]), "utf-8")
+    told = annotate(world, tmp_path / "named.h5ad", "--ontology", "--review", review)
+    assert "B cell" in told
+    assert "no sure Cell Ontology term" not in told
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "told"),
+    [
+        (["--ontology", "--level", "0"], OptionError, "level=0 is no share"),
+        (["--ontology", "--level", "nan"], OptionError, "level=nan is no share"),
+        (["--level", "0.5"], CytonymError, "--level is for --ontology"),
+        (["--review", "r.tsv"], CytonymError, "--review is for --ontology"),
+        (["--ontology", "--review", "r.tsv"], DataError, "there is no file r.tsv"),
+        (["--compat", "seurrat"], OptionError, "Did you mean 'seurat'"),
+        (["--compat", "seurat", "--report", "r.html"], CytonymError, "leave out --compat"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_cells_are_named(
+    world, tmp_path, monkeypatch, words, error, told
+):
+    def refuse(*_, **__):
+        raise AssertionError("work was begun")
+
+    monkeypatch.setattr(cytonym.Annotator, "annotate", refuse)
+    with pytest.raises(error, match=told):
+        annotate(world, tmp_path / "named.h5ad", *words)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_without_the_extra_the_error_says_what_to_install_before_the_model_is_read(
+    world, tmp_path, monkeypatch
+):
+    from cytonym.ontology.terms import cell_ontology
+
+    cell_ontology.cache_clear()
+    monkeypatch.setitem(sys.modules, "cellxgene_ontology_guide.ontology_parser", None)
+    given = ("--model", tmp_path / "none", "--out", tmp_path / "named.h5ad")
+    with pytest.raises(CytonymError, match=r"pip install 'cytonym\[onto\]'"):
+        call("annotate", world / "query.h5ad", *given, "--ontology")
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("tool", "names"),
+    [
+        ("celltypist", ["predicted_labels", "conf_score"]),
+        ("seurat", ["predicted.id", "prediction.score.max"]),
+        ("openproblems", ["label_pred", "cell_type_pred_confidence"]),
+    ],
+)
+def test_annotate_writes_the_columns_under_the_names_of_a_tool(world, tmp_path, tool, names):
+    out = tmp_path / "named.h5ad"
+    text = annotate(world, out, "--compat", tool)
+    assert f"obs[{names[0]!r}] and obs[{names[1]!r}] of 60 cells" in text
+    cells = ad.read_h5ad(out)
+    assert {*names} <= {*cells.obs}
+    assert "cell_type_pred" not in cells.obs
+    if tool == "openproblems":
+        ids = ("dataset_id", "normalization_id", "method_id")
+        assert [cells.uns[one] for one in ids] == ["query", "log_cp10k", "cytonym_linear"]

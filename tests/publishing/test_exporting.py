@@ -150,6 +150,21 @@ def test_ids_of_the_annotation_go_before_those_of_the_labels(cells, file):
         export(cells, "cellxgene")
 
 
+def test_ids_of_an_annotation_by_probability_are_told_as_such(cells, file, tmp_path):
+    cells.obs[f"{KEY}_ontology_term_id"] = ["CL:0000542", "", "", "CL:0000084"] + [""] * 4
+    cells.uns[KEY]["ontology"] = {"level": 0.9, "version": "v1", "open": np.array(["CD34+"])}
+    cells.write_h5ad(file)
+    review = tmp_path / "review.tsv"
+    map_labels(["NK", "CD34+"]).write_review(review)
+    changes, read = both(cells, file, "cap", review=review)
+    assert changes.notes[-1] == (
+        f"the ids are those of obs['{KEY}_ontology_term_id']; 2 cells with a type have none there; "
+        "the review file was not needed"
+    )
+    why = [text.partition("label to term: ")[2] for text in read.obs[f"{KEY}--rationale"]]
+    assert why == ["by probability, level 0.9"] * 2 + ["unsure"] + ["reserved"] * 5
+
+
 def test_a_review_file_settles_what_was_unsure(cells, tmp_path):
     path = tmp_path / "review.tsv"
     found = map_labels(["NK", "CD4 T", "CD34+"])

@@ -74,10 +74,7 @@ def back_off(
     OptionError
         ``level`` is out of its range.
     """
-    if not 0 < level <= 1:
-        raise OptionError(
-            f"level={level:g} is no share; give one above 0 and at most 1, such as 0.9."
-        )
+    check_level(level)
     terms = cell_ontology()
     ids = mapping.ids if isinstance(mapping, LabelMap) else dict(mapping)
     columns = [str(name) for name in probabilities.columns]
@@ -104,6 +101,14 @@ def back_off(
     found = table[chosen]
     first = own[values.argmax(axis=1)] if len(own) and len(values) else found
     return BackOff(found, names[chosen], chance, (found == first) & (found != ""))
+
+
+def check_level(level: float) -> None:
+    """Refuse a level that no probability can reach, or that all do."""
+    if not 0 < level <= 1:
+        raise OptionError(
+            f"level={level:g} is no share; give one above 0 and at most 1, such as 0.9."
+        )
 
 
 def _offered(own: np.ndarray, terms: Terms) -> list[str]:

@@ -33,7 +33,8 @@ class Held:
     obs
         Facts of the cells.
     uns
-        The keys of ``uns``; those of a dict with their own, flat values as they are.
+        The keys of ``uns``; those of a dict with their own, flat values and short lists as they
+        are.
     obsm
         Name to shape.
     features
@@ -94,12 +95,14 @@ def _held_file(file: h5py.File, name: str) -> Held:
 
 
 def _flat(value: Any) -> Any:
-    """A text or number as it is, a dict of these; nothing large is read."""
+    """A text or number as it is, a dict or a short list of these; nothing large is read."""
     if isinstance(value, h5py.Group):
         return {str(key): _flat(value[key]) for key in value}
     if isinstance(value, h5py.Dataset) and value.shape == ():
         found = value[()]
         return found.decode() if isinstance(found, bytes) else found
+    if isinstance(value, h5py.Dataset) and value.ndim == 1 and len(value) <= SAMPLE:
+        return read_elem(value)
     return None
 
 

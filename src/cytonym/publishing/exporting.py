@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, get_args
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from cytonym.compat import COMPAT, called, data_ids, method_id
 from cytonym.errors import DataError, OptionError, Problem, suggest
 from cytonym.ontology.mapping import RESERVED, LabelMap, map_labels
 from cytonym.ontology.terms import SAYS_NOTHING, UPPER, Terms, cell_ontology
@@ -22,19 +22,6 @@ Target: TypeAlias = Literal["cellxgene", "cap", "celltypist", "seurat", "openpro
 
 UNKNOWN = "unknown"
 """What portals call a cell without a type; Unknown, Heterogeneous, doublets and junk become it."""
-
-COMPAT: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {
-        "celltypist": {
-            "": "predicted_labels",
-            "_confidence": "conf_score",
-            "_majority_voting": "majority_voting",
-        },
-        "seurat": {"": "predicted.id", "_confidence": "prediction.score.max"},
-        "openproblems": {"": "label_pred"},
-    }
-)
-"""By tool: what follows the key in our columns to the name there."""
 
 
 def export(
@@ -88,16 +75,16 @@ def export(
         remedy = suggest(key, columns) if columns else "annotate the cells first: cytonym annotate"
         raise DataError(Problem(f"there is no column {key!r} in obs", remedy), subject=found.name)
     if to in COMPAT:
-        return _compat(found, to, key)
+        return _compat(found, to, key, "" if isinstance(data, AnnData) else Path(data).stem)
     if to == "cellxgene" and key == "cell_type" and not publish:
         raise OptionError(
             "The key 'cell_type' would write the curated column cell_type_ontology_term_id; "
             "say publish (--publish) if that is meant."
         )
     labels = _labels(found.obs[key])
-    mapping = _mapped(labels, review)
+    mapping = map_labels(labels.unique(), review=review)
     ids = _ids(found, key, labels, mapping)
-    notes = _notes(labels, ids, mapping)
+    notes = _notes(found, key, labels, ids, mapping, reviewed=review is not None)
     if to == "cellxgene":
         return _cellxgene(found, key, ids, publish=publish, notes=notes)
     return _cap(found, key, labels, ids, mapping, notes)
@@ -106,25 +93,33 @@ def export(
 # --- other tools -------------------------------------------------------------------------------
 
 
-def _compat(found: Held, to: str, key: str) -> Changes:
-    renamed = {f"{key}{end}": name for end, name in COMPAT[to].items()}
-    renamed = {old: new for old, new in renamed.items() if old in found.obs and old != new}
+def _compat(found: Held, to: str, key: str, dataset: str) -> Changes:
+    names = called(key, to)
+    renamed = {old: new for old, new in names.items() if old in found.obs and old != new}
     _check_free(found, renamed.values())
     notes = [
-        f"obs[{key + end!r}] is not there, so {name} is not written"
-        for end, name in COMPAT[to].items()
-        if f"{key}{end}" not in found.obs
+        f"obs[{old!r}] is not there, so {new} is not written"
+        for old, new in names.items()
+        if old not in found.obs
     ]
-    uns = {}
+    facts = _facts(found, key)
+    uns: dict[str, Any] = _wrote(found, key, renamed=renamed)
     if to == "openproblems":
-        facts = _facts(found, key)
-        method = re.sub(r"\W+", "_", str(facts.get("method", ""))).strip("_")
-        uns = {
-            "dataset_id": str(found.uns.get("dataset_id") or Path(found.name).stem),
-            "normalization_id": str(found.uns.get("normalization_id") or "log_cp10k"),
-            "method_id": f"cytonym_{method}" if method else "cytonym",
-        }
+        lacking = data_ids(dataset)
+        uns |= {name: str(found.uns.get(name) or value) for name, value in lacking.items()}
+        uns["method_id"] = method_id(str(facts.get("method", "")))
     return Changes(found.name, found.obs.index, {}, renamed, uns, notes=tuple(notes))
+
+
+def _wrote(
+    found: Held, key: str, *, renamed: Mapping[str, str] | None = None, more: Iterable[str] = ()
+) -> dict[str, Any]:
+    """What the annotation under ``key`` says of its own columns, brought up to date."""
+    columns = _facts(found, key).get("columns")
+    if columns is None:
+        return {}
+    names = [(renamed or {}).get(str(name), str(name)) for name in columns]
+    return {key: {"columns": np.array([*dict.fromkeys([*names, *more])], dtype=str)}}
 
 
 def _check_free(found: Held, names: Any) -> None:
@@ -150,10 +145,6 @@ def _labels(column: Any) -> pd.Series:
     return text.where(~text.str.lower().isin(RESERVED), UNKNOWN)
 
 
-def _mapped(labels: pd.Series, review: str | Path | None) -> LabelMap:
-    return map_labels(labels.unique(), review=review)
-
-
 def _ids(found: Held, key: str, labels: pd.Series, mapping: LabelMap) -> pd.Series:
     """``(cells,)`` term ids, or ``unknown``: those that the annotation wrote, or of the labels."""
     terms = cell_ontology()
@@ -172,13 +163,20 @@ def _ids(found: Held, key: str, labels: pd.Series, mapping: LabelMap) -> pd.Seri
     return ids.where(~ids.isin({"", *SAYS_NOTHING}), UNKNOWN)
 
 
-def _notes(labels: pd.Series, ids: pd.Series, mapping: LabelMap) -> tuple[str, ...]:
+def _notes(
+    found: Held, key: str, labels: pd.Series, ids: pd.Series, mapping: LabelMap, *, reviewed: bool
+) -> tuple[str, ...]:
     notes = [f"Cell Ontology {mapping.version}"]
     reserved = int((labels == UNKNOWN).sum())
     if reserved:
         notes.append(f"{reserved:,} of {len(labels):,} cells have no type (Unknown, junk, ...)")
     left = pd.Series(labels[(ids == UNKNOWN) & (labels != UNKNOWN)]).value_counts()
-    if len(left):
+    name = f"{key}_ontology_term_id"
+    if name in found.obs:
+        unread = "; the review file was not needed" * reviewed
+        none = f"; {left.sum():,} cells with a type have none there" * bool(len(left))
+        notes.append(f"the ids are those of obs[{name!r}]{none}{unread}")
+    elif len(left):
         named = ", ".join(f"{name} ({n:,} cells)" for name, n in left.iloc[:6].items())
         more = ", ..." * (len(left) > 6)
         notes.append(
@@ -202,7 +200,8 @@ def _cellxgene(
     columns = {name: pd.Categorical(ids)}
     written = frozenset({name, *renamed.values()})
     missing = missing_for_cellxgene(found, written=written)
-    return Changes(found.name, found.obs.index, columns, renamed, {}, missing, notes)
+    uns = _wrote(found, key, renamed=renamed, more=() if publish else columns)
+    return Changes(found.name, found.obs.index, columns, renamed, uns, missing, notes)
 
 
 def _cap(
@@ -222,6 +221,10 @@ def _cap(
     method = _facts(found, key).get("method")
     told = f"Named by cytonym {_version(found, key)} ({method}); label to term: "
     why = labels.map({one: told + how[one] if method else "" for one in how})
+    given = f"{key}_ontology_term_id" in found.obs
+    own = labels.map(mapping.ids)
+    other = given & (labels != UNKNOWN) & (ids != own.where(own != "", UNKNOWN))
+    why = why.where(~other, f"{told}{_level(found, key)}" if method else "")
     synonyms = ids.map({one: ", ".join(terms.synonyms[one]) for one in used})
     columns = {
         "": labels,
@@ -257,7 +260,7 @@ def _cap(
         ],
     }
     open_ = [Problem(f"{', '.join(names)}: empty", remedy) for remedy, names in empty.items()]
-    uns = {"cellannotation_metadata": {key: metadata}}
+    uns = {"cellannotation_metadata": {key: metadata}, **_wrote(found, key, more=whole)}
     missing = (*missing_for_cap(found), *open_)
     return Changes(found.name, found.obs.index, whole, {}, uns, missing, notes)
 
@@ -279,6 +282,13 @@ def _cap_metadata(found: Held, key: str) -> dict[str, str]:
         "algorithm_version": _version(found, key),
         "reference_description": f"The labelled cells that the model learned from{model}.",
     }
+
+
+def _level(found: Held, key: str) -> str:
+    """Why the term of a cell, or that it has none, is not that of its label."""
+    facts = _facts(found, key).get("ontology")
+    level = facts.get("level") if isinstance(facts, Mapping) else None
+    return "as given" if level is None else f"by probability, level {float(level):g}"
 
 
 def _version(found: Held, key: str) -> str:

@@ -1,0 +1,126 @@
+"""Commands that write what a model makes of cells: embed, denoise, generate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cytonym.cli.options import (
+    Atac,
+    BatchSize,
+    Decoded,
+    Genes,
+    Genome,
+    Layer,
+    Modality,
+    Model,
+    Offline,
+    Quiet,
+    modality_names,
+    one_or_both,
+)
+from cytonym.cli.shown import print_notes, talk
+from cytonym.places import check_h5ad, check_unread
+
+
+def embed(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Cells to embed.")],
+    model: Model,
+    out: Annotated[
+        Path, typer.Option(metavar="OUT", help="The same cells, embedded: .h5ad or .h5mu.")
+    ],
+    genome: Genome = None,
+    offline: Offline = False,
+    atac: Atac = None,
+    genes: Genes = None,
+    layer: Layer = None,
+    modality: Modality = None,
+    batch_size: BatchSize = 512,
+    quiet: Quiet = False,
+) -> None:
+    """Place cells in the space of a model.
+
+    Writes a copy with obsm[X_METHOD], and obsm[X_METHOD_MODALITY] where the method has them.
+    """
+    check_h5ad(out, file, atac, joined=atac is not None)
+    named = modality_names(modality)
+    talk(quiet)
+    import cytonym
+
+    annotator = cytonym.load(model)
+    cells = one_or_both(file, atac)
+    found = annotator.embed(
+        cells,
+        genes=genes,
+        layer=layer,
+        modalities=named,
+        genome=genome,
+        batch_size=batch_size,
+        progress=not quiet,
+    )
+    found.write(cells, out)
+    print_notes(found.notes)
+    names = ", ".join(f"obsm[{name!r}]" for name in found.additions().matrices)
+    print(f"\nWrote {out}: {names} of {len(found.cells):,} cells")
+
+
+def denoise(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Cells to denoise.")],
+    model: Model,
+    out: Decoded,
+    of: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this modality: rna, atac, ...")
+    ] = None,
+    atac: Atac = None,
+    genes: Genes = None,
+    layer: Layer = None,
+    modality: Modality = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write what cells look like without noise, block by block.
+
+    RNA as expected counts per 10,000 of the model's genes, ATAC as probabilities of being open.
+    """
+    named = modality_names(modality)
+    check_unread(out, file, atac, model)
+    talk(quiet)
+    import cytonym
+    from cytonym.decoding import measured, write_decoded
+
+    annotator = cytonym.load(model)
+    cells = one_or_both(file, atac)
+    how = {"genes": genes, "layer": layer, "modalities": named}
+    wanted = [of] if of else measured(annotator, cells, **how)
+    parts = [annotator.denoise(cells, modality=name, **how) for name in wanted]
+    write_decoded(parts, out, progress=not quiet)
+    print_notes(parts[0].notes)
+    sizes = ", ".join(f"{one.modality} {one.shape[0]:,} × {one.shape[1]:,}" for one in parts)
+    print(f"\nWrote {out}: {sizes}")
+
+
+def generate(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Cells with one modality.")],
+    model: Model,
+    to: Annotated[str, typer.Option(metavar="NAME", help="The modality to make: atac, rna, ...")],
+    out: Decoded,
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="NAME", help="From this one, if there are more.")
+    ] = None,
+    genes: Genes = None,
+    layer: Layer = None,
+    modality: Modality = None,
+    quiet: Quiet = False,
+) -> None:
+    """Make a modality that was not measured, block by block; in the units of denoise."""
+    named = modality_names(modality)
+    check_unread(out, file, model)
+    talk(quiet)
+    import cytonym
+
+    annotator = cytonym.load(model)
+    made = annotator.generate(file, to, source=source, genes=genes, layer=layer, modalities=named)
+    made.write(out, progress=not quiet)
+    print_notes(made.notes)
+    print(f"\nWrote {out}: {to} from {made.source}, {made.shape[0]:,} × {made.shape[1]:,}")
