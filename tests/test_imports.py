@@ -14,7 +14,7 @@ LAYERS = [
     ["errors"],
     ["types", "options", "fit_report", "files"],
     ["dna"],
-    ["nn", "prep"],
+    ["nn", "prep", "groups"],
     ["data", "methods", "train", "evaluate"],
     [
         "result",
