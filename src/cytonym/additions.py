@@ -6,7 +6,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 Some = TypeVar("Some", "ad.AnnData", "MuData")
 
+CLUSTERS = "over_clustering"
+"""The column of ``obs`` with the clusters that voted."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Additions:
@@ -43,6 +46,11 @@ class Additions:
         The name in ``uns`` under which ``facts`` come.
     facts
         What was done; ``method`` and ``hash`` are among them, by which an earlier answer is known.
+        The names of ``columns`` are added, by which those of an earlier answer are known.
+    uns, lacking
+        What else comes into ``uns``: always, and where it is not there yet.
+    kept
+        Columns of an earlier answer that stay as they are.
     """
 
     cells: np.ndarray
@@ -50,6 +58,9 @@ class Additions:
     matrices: Mapping[str, np.ndarray | pd.DataFrame]
     key: str
     facts: Mapping[str, Any]
+    uns: Mapping[str, Any] = field(default_factory=dict)
+    lacking: Mapping[str, Any] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
 
     def to(self, adata: Some) -> Some:
         """Put everything into ``adata`` (AnnData or MuData), in place, and return it.
@@ -64,11 +75,16 @@ class Additions:
         order = self._order(adata.obs_names, "the AnnData")
         for name in self._stale(adata.obsm):
             del adata.obsm[name]
+        if stale := self._stale_columns(adata.obs, adata.uns):
+            adata.obs = pd.DataFrame(adata.obs).drop(columns=stale)
         for name, column in self.columns.items():
             adata.obs[name] = column[order]
         for name, matrix in self._matrices(order, adata.obs_names).items():
             adata.obsm[name] = matrix
-        adata.uns[self.key] = dict(self.facts)
+        for name in self._stale_uns(adata.uns):
+            del adata.uns[name]
+        for name, value in self._facts(adata.uns).items():
+            adata.uns[name] = value
         return adata
 
     def check(self, query: Any) -> None:
@@ -129,6 +145,26 @@ class Additions:
             name for name in [*obsm] if name.startswith(f"{views}_") and name not in self.matrices
         ]
 
+    def _stale_columns(self, obs: Any, uns: Any) -> list[str]:
+        """Columns that an earlier answer wrote, and this one does not replace."""
+        earlier = uns.get(self.key, {})
+        return [
+            name
+            for name in _written(earlier, self.key)
+            if name in obs and name not in (*self.columns, *self.kept)
+        ]
+
+    def _stale_uns(self, uns: Any) -> list[str]:
+        """Populations that an earlier answer told of, and this one does not."""
+        name = populations_of(self.key)
+        return [name] * (_is_answer(uns.get(self.key)) and name in uns and name not in self.uns)
+
+    def _facts(self, uns: Any) -> dict[str, Any]:
+        """What comes into ``uns``."""
+        columns = {"columns": np.array([*self.columns], dtype=str)} if self.columns else {}
+        lacking = {name: value for name, value in self.lacking.items() if name not in uns}
+        return {self.key: {**self.facts, **columns}, **self.uns, **lacking}
+
     def _matrices(self, order: np.ndarray, cells: pd.Index) -> dict[str, Any]:
         def sorted_(matrix: np.ndarray | pd.DataFrame) -> Any:
             if isinstance(matrix, pd.DataFrame):
@@ -152,20 +188,32 @@ class Additions:
             obs: Any = file["obs"]
             index = pd.Index(np.asarray(ad.io.read_elem(obs[obs.attrs["_index"]])))
             order = self._order(index, "the file")
-            columns = [str(name) for name in obs.attrs["column-order"]]
+            for group in ("obsm", "uns"):
+                if group not in file:
+                    _put(file, group, {})
+            stale = self._stale_columns(obs, file["uns"])
+            for name in stale:
+                del obs[name]
+            columns = [str(name) for name in obs.attrs["column-order"] if name not in stale]
             for name, column in self.columns.items():
                 _put(obs, name, column[order])
                 columns += [name] if name not in columns else []
             obs.attrs["column-order"] = np.array(columns, dtype=h5py.string_dtype())
-            for group in ("obsm", "uns"):
-                if group not in file:
-                    _put(file, group, {})
             obsm: Any = file["obsm"]
             for name in self._stale(obsm):
                 del obsm[name]
             for name, matrix in self._matrices(order, index).items():
                 _put(obsm, name, matrix)
-            _put(file["uns"], self.key, dict(self.facts))
+            uns: Any = file["uns"]
+            for name in self._stale_uns(uns):
+                del uns[name]
+            for name, value in self._facts(uns).items():
+                _put(uns, name, value)
+
+
+def populations_of(key: str) -> str:
+    """The name in ``uns`` of the table of new populations."""
+    return f"{key}_populations"
 
 
 def check_key(key: str) -> None:
@@ -225,23 +273,36 @@ def _check_free(
 ) -> None:
     answers = {name for name in uns if _is_answer(uns[name])}
     own_names = {f"X_{_text(uns[name]['method'])}" for name in answers}
-    there = []
-    if key not in answers:
-        there += [f"obs[{name!r}]" for name in columns if name in names]
-        there += [f"uns[{key!r}]"] * (key in uns)
+    earlier = [*_written(uns[key], key)] if key in answers else []
+    # The clusters are shared by all answers, as embeddings are.
+    earlier += [CLUSTERS] * any(CLUSTERS in _written(uns[name], name) for name in answers)
+    there = [f"obs[{name!r}]" for name in columns if name in names and name not in earlier]
+    reserved = (key, populations_of(key))
+    there += [f"uns[{name!r}]" for name in reserved if name in uns and key not in answers]
     for name in matrices:  # embeddings are shared by all answers of a method
         own = key in answers or any(name == one or name.startswith(f"{one}_") for one in own_names)
         there += [f"obsm[{name!r}]"] * (name in obsm and not own)
     if there:
-        problem = Problem(
-            f"it has {', '.join(there)} already, which cytonym did not write",
-            "give another name for the answer (key= or --key), or rename what is there",
-        )
+        remedy = "give another name for the answer (key= or --key), or rename what is there"
+        if there == [f"obs[{CLUSTERS!r}]"]:
+            remedy = f"rename it, or let these clusters vote (--over-clustering {CLUSTERS})"
+        problem = Problem(f"it has {', '.join(there)} already, which cytonym did not write", remedy)
         raise DataError(problem, subject=subject)
 
 
 def _is_answer(value: Any) -> bool:
     return hasattr(value, "keys") and {"method", "hash"} <= {*value}
+
+
+def _written(answer: Any, key: str) -> tuple[str, ...]:
+    """The columns of ``obs`` that an earlier answer under ``key`` wrote."""
+    if not _is_answer(answer):
+        return ()
+    if "columns" not in answer:  # one of an older version, or without columns
+        return key, f"{key}_confidence", f"{key}_set"
+    names = answer["columns"]
+    names = ad.io.read_elem(names) if isinstance(names, h5py.Dataset | zarr.Array) else names
+    return tuple(str(name) for name in np.atleast_1d(np.asarray(names)))
 
 
 def _text(value: Any) -> str:
@@ -278,7 +339,8 @@ def _joined(
         part = (whole[:, own[name]] if len(own) > 1 and name in own else whole).copy()
         facts = pd.DataFrame(part.obs).set_axis(unique_names(part.obs_names)[0], axis=0)
         if _is_answer(part.uns.get(key)):
-            facts = facts.drop(columns=columns, errors="ignore")
+            earlier = _written(part.uns[key], key)
+            facts = facts.drop(columns=[*columns, *earlier], errors="ignore")
             for matrix in (*matrices, f"X_{part.uns.pop(key)['method']}"):
                 part.obsm.pop(matrix, None)
         part.obs = facts

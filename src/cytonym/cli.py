@@ -29,6 +29,9 @@ from cytonym.places import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from cytonym import Annotation
     from cytonym.data.labels import Labels
     from cytonym.ontology import LabelMap
 
@@ -247,6 +250,18 @@ def annotate(
     report: Annotated[
         Path | None, typer.Option(metavar="OUT.html", help="Also write a page about the names.")
     ] = None,
+    majority_voting: Annotated[
+        bool, typer.Option("--majority-voting", help="Let clusters of cells vote on their name.")
+    ] = False,
+    over_clustering: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of obs: the clusters that vote.")
+    ] = None,
+    min_prop: Annotated[
+        float | None, typer.Option(help="Share of a cluster that a name needs; default 0.")
+    ] = None,
+    no_populations: Annotated[
+        bool, typer.Option("--no-populations", help="Look for no groups of Unknown cells.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Name the cells of a query.
@@ -259,20 +274,25 @@ def annotate(
         from cytonym.view.report import check_extra
 
         check_extra()
+    _check_voting(majority_voting, over_clustering, min_prop)
     named = _named(modality)
     _talk(quiet)
     import numpy as np
 
     import cytonym
     from cytonym.additions import check_free
-    from cytonym.result import added_names
+    from cytonym.result import added_names, group_names
     from cytonym.view.text import table
 
     annotator = cytonym.load(model)
     cells = _whole(query, atac)
+    how = {"genes": genes, "layer": layer, "modalities": named}
+    clusters = None if over_clustering is None else _clusters(cells, over_clustering, how)
     for file in (query, atac):
         if file is not None:
             columns, matrices = added_names(key, annotator.method.name)
+            columns += group_names(key, over_clustering) if majority_voting else ()
+            columns += () if no_populations else (f"{key}_population",)
             check_free(file, key, columns=columns, matrices=matrices)
     calls = annotator.annotate(
         cells,
@@ -284,6 +304,10 @@ def annotate(
         batch_size=batch_size,
         progress=not quiet,
     )
+    if majority_voting:
+        calls = calls.voted(clusters, min_prop=min_prop or 0.0, column=over_clustering)
+    if not no_populations:
+        calls = calls.with_populations(cells, **how)
     calls.write(cells, out, key=key)
     names, counts = np.unique(calls.labels, return_counts=True)
     rows = [
@@ -291,6 +315,7 @@ def annotate(
         for i in np.argsort(-counts, kind="stable")
     ]
     print(table(("type", "cells", "mean confidence"), rows))
+    _groups(calls)
     _notes(calls.notes)
     print(f"\nWrote {out}: obs[{key!r}] and obs['{key}_confidence'] of {len(calls.labels):,} cells")
     if report is not None:
@@ -788,6 +813,33 @@ def _named(words: Sequence[str] | None) -> dict[str, str] | None:
     return {name: value for name, _, value in pairs} or None
 
 
+def _check_voting(voting: bool, column: str | None, min_prop: float | None) -> None:
+    """Options of the vote are for a vote; what it needs is there before any work."""
+    for option, given in (("--over-clustering", column), ("--min-prop", min_prop)):
+        if given is not None and not voting:
+            raise CytonymError(f"{option} is for --majority-voting\n    → give both")
+    if min_prop is not None and not 0 <= min_prop <= 1:
+        raise CytonymError(f"--min-prop is a share from 0 to 1; it is {min_prop}")
+    if voting and column is None and not find_spec("igraph"):
+        raise CytonymError(
+            "--majority-voting clusters by Leiden, which needs igraph\n"
+            "    → pip install 'cytonym[sc]', or name clusters: --over-clustering COLUMN"
+        )
+
+
+def _clusters(cells: Path | dict[str, Path], column: str, how: Mapping[str, Any]) -> pd.Series:
+    """A column of ``obs``."""
+    from cytonym.data.read import open_cells
+
+    source = open_cells(cells, **how)
+    if column not in source.obs:
+        what = f"obs has no column {column!r}"
+        known = [str(name) for name in source.obs.columns]
+        raise DataError(Problem(what, suggest(column, known)), subject=source.name)
+    found: Any = source.obs[column]
+    return found
+
+
 # --- what is shown -----------------------------------------------------------------------------
 
 
@@ -808,6 +860,37 @@ def _notes(notes: Sequence[str]) -> None:
         print("\nNotes")
     for note in notes:
         print(wrap(note, first="  - ", then="    "))
+
+
+def _groups(calls: Annotation) -> None:
+    """What the clusters voted in one line, and the new populations as a table."""
+    from cytonym.view.text import table
+
+    if calls.votes is not None:
+        found = calls.votes
+        moved = int((found.labels != calls.labels).sum())
+        mean = (found.table["agreement"] * found.table["cells"]).sum() / max(len(calls), 1)
+        print(
+            f"\nMajority voting: {len(found.table):,} clusters, mean agreement {mean:.2f}; "
+            f"{moved:,} of {len(calls):,} cells get another name"
+        )
+    if calls.populations is not None:
+        found = calls.populations
+        scattered = int((found.names == "scattered").sum())
+        rows = [
+            (
+                one["population"],
+                f"{one['cells']:,}",
+                f"{one['share']:.1%}",
+                f"{_plain(one['nearest'])} {one['nearest_probability']:.2f}",
+                ", ".join(map(_plain, one["markers"].split(", ")[:5])) or "(none)",
+            )
+            for one in found.table.to_dict(orient="records")
+        ]
+        if rows:
+            print("\n" + table(("population", "cells", "share", "nearest", "markers"), rows))
+        if scattered:
+            print(f"{scattered:,} Unknown cells are scattered")
 
 
 def _terms(mapping: LabelMap) -> None:
