@@ -118,10 +118,9 @@ def grouped(embedding: np.ndarray, *, seed: int = 0) -> np.ndarray:
     x = np.asarray(embedding, dtype=np.float64)
     if len(x) < LEAST:
         return np.full(len(x), -1)
-    x = PCA(min(DIMS, *x.shape), svd_solver="full").fit_transform(x)
-    spread = x.var()
-    codes = np.zeros(len(x), dtype=np.int64)
+    codes, spread = np.zeros(len(x), dtype=np.int64), float(x.var(axis=0).max())
     if spread > 0:
+        x = PCA(min(DIMS, *x.shape), svd_solver="full").fit_transform(x)
         best = np.inf
         for parts in range(1, min(MOST, len(x) // LEAST, len(np.unique(x, axis=0))) + 1):
             mixture = GaussianMixture(
