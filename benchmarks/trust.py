@@ -1,13 +1,14 @@
 """Are probabilities calibrated, do sets cover, are new types and doublets told? On real data.
 
     python benchmarks/trust.py --data DIR --out FOLDER --seeds 0-4 --part within
+    python benchmarks/trust.py --data DIR --out FOLDER --seeds 0-4 --part together
     python benchmarks/trust.py --data DIR --out FOLDER --seeds 0-4 --part without
 
 ``within``: a model of each kind learns from the reference of each task; calibration and coverage on
-its query, single and as a consensus. ``without``: of each data set one type after another (a type a
-seed, of those with 30 cells or more) is left out of the reference, and its cells among the query
-have to be told from the others: AUROC of cytonym's score, and of each sign alone. Models are kept
-under FOLDER/models, lines in ``trust.jsonl``.
+its query. ``together``: the consensus of these models. ``without``: of each data set one type after
+another (of those with 30 cells or more; each is left out with one of five seeds) is left out of the
+reference, and its cells among the query have to be told from the others: AUROC of cytonym's score,
+and of each sign alone. Models are kept under FOLDER/models, lines in ``trust_*.jsonl``.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import splits
 from cytonym.data.altered import pairs_of
 from cytonym.data.read import Reading
 from cytonym.evaluate import scores
-from cytonym.trust import calibration_error
+from cytonym.evaluate.reliability import calibration_error
 from cytonym.trust.calibrate import tempered
 from cytonym.trust.unknown import signs
 
@@ -100,8 +101,8 @@ def within(args: Any, task: str, kind: str, seed: int) -> dict[str, Any]:
         "n": len(truth),
         "accuracy": float(right.mean()),
         "macro_f1": float(scores(truth, named).macro_f1),
-        "ece_before": calibration_error(bare.max(1), right),
-        "ece_after": calibration_error(calls.confidence, right),
+        "ece_before": calibration_error(right, bare.max(1)),
+        "ece_after": calibration_error(right, calls.confidence),
         "ece_floor": floor(calls.confidence, seed),
         "coverage": float(inside[known][np.arange(len(codes)), codes].mean()),
         "coverage_never_empty": float(np.mean(np.array(full)[known])),
@@ -113,11 +114,34 @@ def within(args: Any, task: str, kind: str, seed: int) -> dict[str, Any]:
     }
 
 
+def together(args: Any, task: str, seed: int) -> dict[str, Any]:
+    """The consensus of the models that ``within`` left."""
+    _, query, label = TASKS[task](seed, args.data)
+    folders = [args.out / "models" / f"{task}-{kind}-{seed}" for kind in KINDS]
+    both = cytonym.consensus(folders)
+    truth = query.obs[label].astype(str).to_numpy()
+    calls = both.annotate(query, progress=False)
+    found = calls.probabilities.to_numpy()
+    named = np.array(both.label_names)[found.argmax(1)]
+    return {
+        "n": len(truth),
+        "accuracy": float((named == truth).mean()),
+        "macro_f1": float(scores(truth, named).macro_f1),
+        "ece_after": calibration_error(named == truth, calls.confidence),
+        "weights": dict(zip(KINDS, map(float, both.jury.weights), strict=True)),
+        "agreement": float(calls.agreement.mean()),
+        "single": {
+            kind: float(scores(truth, one).macro_f1)
+            for kind, one in zip(KINDS, calls.answers.values(), strict=True)
+        },
+    }
+
+
 def floor(confidence: np.ndarray, seed: int) -> float:
     """The error that perfectly calibrated cells of this confidence would show."""
     rng = np.random.default_rng(seed)
     draws = [rng.random(len(confidence)) < confidence for _ in range(20)]
-    return float(np.mean([calibration_error(confidence, one) for one in draws]))
+    return float(np.mean([calibration_error(one, confidence) for one in draws]))
 
 
 def doubled(model: Any, query: ad.AnnData, label: str, seed: int) -> float | None:
@@ -177,7 +201,7 @@ def gone_of(name: str, seed: int, many: int, data: Path) -> list[str]:
 def main() -> None:
     """What is asked for, then its table."""
     parser = common.arguments(__doc__)
-    parser.add_argument("--part", choices=["within", "without"], default="within")
+    parser.add_argument("--part", choices=["within", "without", "together"], default="within")
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--most", type=int, default=9, help="types left out with a seed, at most")
@@ -185,9 +209,14 @@ def main() -> None:
     rows = []
     for seed in args.seeds:
         for task in args.tasks.split(","):
-            for kind in args.kinds.split(","):
+            kinds = args.kinds.split(",") if args.part != "together" else ["consensus"]
+            for kind in kinds:
                 key = {"part": args.part, "task": task, "kind": kind, "seed": seed}
                 path = args.out / f"trust_{args.part}_{kind}.jsonl"
+                if args.part == "together":
+                    run = partial(together, args, task, seed)
+                    rows.append(common.once(path, key, run))
+                    continue
                 if args.part == "within":
                     run = partial(within, args, task, kind, seed)
                     rows.append(common.once(path, key, run))

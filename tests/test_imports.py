@@ -11,10 +11,10 @@ import cytonym
 
 ROOT = Path(cytonym.__file__).parent
 LAYERS = [
-    ["errors"],
+    ["errors", "reserved"],
     ["types", "options", "fit_report", "files", "compat"],
     ["dna"],
-    ["nn", "prep"],
+    ["nn", "prep", "groups"],
     ["data", "methods", "train", "evaluate"],
     [
         "result",
@@ -28,7 +28,17 @@ LAYERS = [
         "regulation",
     ],
     ["publishing"],
-    ["annotator", "opening", "decoding", "fitting", "inspecting", "counting", "networking"],
+    [
+        "annotator",
+        "asking",
+        "opening",
+        "decoding",
+        "fitting",
+        "inspecting",
+        "counting",
+        "networking",
+        "several",
+    ],
     ["cli", "view", "demo", "__init__", "__main__"],
 ]
 APART = {"data", "methods", "train", "evaluate"}

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 Some = TypeVar("Some", "ad.AnnData", "MuData")
 
+CLUSTERS = "over_clustering"
+"""The column of ``obs`` with the clusters that voted."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Additions:
@@ -46,6 +49,8 @@ class Additions:
         The names of ``columns`` are added, by which those of an earlier answer are known.
     uns, lacking
         What else comes into ``uns``: always, and where it is not there yet.
+    kept
+        Columns of an earlier answer that stay as they are.
     """
 
     cells: np.ndarray
@@ -55,6 +60,7 @@ class Additions:
     facts: Mapping[str, Any]
     uns: Mapping[str, Any] = field(default_factory=dict)
     lacking: Mapping[str, Any] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
 
     def to(self, adata: Some) -> Some:
         """Put everything into ``adata`` (AnnData or MuData), in place, and return it.
@@ -75,6 +81,8 @@ class Additions:
             adata.obs[name] = column[order]
         for name, matrix in self._matrices(order, adata.obs_names).items():
             adata.obsm[name] = matrix
+        for name in self._stale_uns(adata.uns):
+            del adata.uns[name]
         for name, value in self._facts(adata.uns).items():
             adata.uns[name] = value
         return adata
@@ -141,8 +149,15 @@ class Additions:
         """Columns that an earlier answer wrote, and this one does not replace."""
         earlier = uns.get(self.key, {})
         return [
-            name for name in _written(earlier, self.key) if name in obs and name not in self.columns
+            name
+            for name in _written(earlier, self.key)
+            if name in obs and name not in (*self.columns, *self.kept)
         ]
+
+    def _stale_uns(self, uns: Any) -> list[str]:
+        """Populations that an earlier answer told of, and this one does not."""
+        name = populations_of(self.key)
+        return [name] * (_is_answer(uns.get(self.key)) and name in uns and name not in self.uns)
 
     def _facts(self, uns: Any) -> dict[str, Any]:
         """What comes into ``uns``."""
@@ -189,8 +204,16 @@ class Additions:
                 del obsm[name]
             for name, matrix in self._matrices(order, index).items():
                 _put(obsm, name, matrix)
-            for name, value in self._facts(file["uns"]).items():
-                _put(file["uns"], name, value)
+            uns: Any = file["uns"]
+            for name in self._stale_uns(uns):
+                del uns[name]
+            for name, value in self._facts(uns).items():
+                _put(uns, name, value)
+
+
+def populations_of(key: str) -> str:
+    """The name in ``uns`` of the table of new populations."""
+    return f"{key}_populations"
 
 
 def check_key(key: str) -> None:
@@ -250,17 +273,20 @@ def _check_free(
 ) -> None:
     answers = {name for name in uns if _is_answer(uns[name])}
     own_names = {f"X_{_text(uns[name]['method'])}" for name in answers}
-    earlier = _written(uns[key], key) if key in answers else ()
+    earlier = [*_written(uns[key], key)] if key in answers else []
+    # The clusters are shared by all answers, as embeddings are.
+    earlier += [CLUSTERS] * any(CLUSTERS in _written(uns[name], name) for name in answers)
     there = [f"obs[{name!r}]" for name in columns if name in names and name not in earlier]
-    there += [f"uns[{key!r}]"] * (key in uns and key not in answers)
+    reserved = (key, populations_of(key))
+    there += [f"uns[{name!r}]" for name in reserved if name in uns and key not in answers]
     for name in matrices:  # embeddings are shared by all answers of a method
         own = key in answers or any(name == one or name.startswith(f"{one}_") for one in own_names)
         there += [f"obsm[{name!r}]"] * (name in obsm and not own)
     if there:
-        problem = Problem(
-            f"it has {', '.join(there)} already, which cytonym did not write",
-            "give another name for the answer (key= or --key), or rename what is there",
-        )
+        remedy = "give another name for the answer (key= or --key), or rename what is there"
+        if there == [f"obs[{CLUSTERS!r}]"]:
+            remedy = f"rename it, or let these clusters vote (--over-clustering {CLUSTERS})"
+        problem = Problem(f"it has {', '.join(there)} already, which cytonym did not write", remedy)
         raise DataError(problem, subject=subject)
 
 

@@ -145,7 +145,7 @@ class Annotator:
             strange=found.strange,
             embedding=said.z,
             coverage=opened.coverage,
-            notes=(*opened.notes, *_lacking(opened.feed), *found.notes),
+            notes=(*opened.notes, *lacking(opened.feed), *found.notes),
             model=self.facts() | found.facts,
         )
 
@@ -167,7 +167,7 @@ class Annotator:
         said = self._walk(opened.feed, self._placed, batch_size, progress, "embedding")
         joint = said.pop("embedding")
         views = {name: view for name, view in said.items() if not np.isnan(view).all()}
-        notes = (*opened.notes, *_lacking(opened.feed))
+        notes = (*opened.notes, *lacking(opened.feed))
         cells = opened.feed.source.cells
         return Embedding(cells, joint, views, opened.coverage, notes, self.facts())
 
@@ -420,7 +420,7 @@ def load(path: str | Path) -> Annotator:
     )
 
 
-def _lacking(feed: Feed) -> Iterator[str]:
+def lacking(feed: Feed) -> Iterator[str]:
     """Says how many cells that were read hold nothing, or nothing of one modality."""
     if feed.n_empty:
         yield (

@@ -11,14 +11,26 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from cytonym.additions import Additions, Some
+from cytonym.additions import CLUSTERS, Additions, Some, populations_of
 from cytonym.compat import Tool, called, data_ids, method_id
 from cytonym.data.contents import unique_names
 from cytonym.data.coverage import Coverage
+from cytonym.data.read import Reading, open_read
+from cytonym.errors import DataError, Problem
+from cytonym.groups.overcluster import over_cluster
+from cytonym.groups.populations import LEAST, Populations, populations
+from cytonym.groups.vote import Vote, vote
 from cytonym.ontology.cell_terms import CellTerms, cell_terms
+from cytonym.reserved import HETEROGENEOUS, UNKNOWN
 
 if TYPE_CHECKING:
     from mudata import MuData
+
+
+CALLED_SO = (
+    f"a type of the model is called {HETEROGENEOUS!r}, as clusters without a majority are: in the "
+    "table of votes, an agreement below min_prop tells them apart"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +53,9 @@ class Annotation:
     strange
         ``(cells,)`` float32: how much less than allowed a cell looks like the reference's types;
         above 0 it is ``Unknown``. None where none is rejected.
+    votes, populations
+        What clusters voted, and the groups among the unknown cells; None unless asked for: see
+        :meth:`voted` and :meth:`with_populations`.
     terms
         The Cell Ontology term of each cell; None unless asked for: see :meth:`with_terms`.
     embedding
@@ -71,6 +86,8 @@ class Annotation:
     answers: Mapping[str, np.ndarray] = field(default_factory=dict)
     agreement: np.ndarray | None = None
     terms: CellTerms | None = None
+    votes: Vote | None = None
+    populations: Populations | None = None
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -123,13 +140,109 @@ class Annotation:
         notes = [note for note in self.notes if note not in before]
         return replace(self, terms=terms, notes=(*notes, *terms.notes))
 
+    def voted(
+        self, clusters: Any = None, *, min_prop: float = 0.0, column: str | None = None
+    ) -> Annotation:
+        """The same with a vote: every cell takes the most common name of its cluster.
+
+        Parameters
+        ----------
+        clusters
+            ``(cells,)`` the cluster of each cell, in the order of ``cells``, or a Series, which
+            goes by the names of the cells. None: the embedding is over-clustered (needs igraph).
+        min_prop
+            A cluster whose most common name has a smaller share of its cells is
+            ``Heterogeneous``.
+        column
+            What the clusters are called in ``obs``; default: the name of the Series.
+
+        Raises
+        ------
+        OptionError
+            igraph is not installed, or ``min_prop`` is no share.
+        DataError
+            Clusters of other cells, or cells without one.
+        """
+        if isinstance(clusters, pd.Series):
+            column = column or (None if clusters.name is None else str(clusters.name))
+            held = pd.Index(unique_names(clusters.index)[0])
+            place = self._places(held, f"obs[{column!r}]" if column else "the clusters")
+            clusters = clusters.astype(object).to_numpy()[place]
+        elif clusters is None:
+            order = np.argsort(self.cells.astype(str), kind="stable")
+            clusters = np.empty(len(self), dtype=object)
+            clusters[order] = over_cluster(self.embedding[order])
+        found = vote(
+            self.labels, clusters, min_prop=min_prop, confidence=self.confidence, column=column
+        )
+        notes = [note for note in self.notes if note != CALLED_SO]
+        notes += [CALLED_SO] * (HETEROGENEOUS in self.probabilities.columns)
+        return replace(self, votes=found, notes=tuple(notes))
+
+    def with_populations(
+        self,
+        data: Any,
+        *,
+        genes: str | None = None,
+        layer: str | None = None,
+        modalities: Mapping[str, str] | None = None,
+    ) -> Annotation:
+        """The same with the groups among the cells that are ``Unknown``, and what marks them.
+
+        Without 10 such cells nothing is read, and ``populations`` stays None.
+
+        Parameters
+        ----------
+        data
+            What was annotated; a file is streamed.
+        genes, layer, modalities
+            As for :meth:`Annotator.annotate`.
+
+        Raises
+        ------
+        DataError
+            The data cannot be read, or are not the cells that were annotated.
+        """
+        unknown = self.labels == UNKNOWN
+        if unknown.sum() < LEAST:
+            return replace(self, populations=None)
+        source = open_read(data, Reading(genes, layer, modalities))
+        rows = self._places(source.obs.index, source.name)
+        order = np.argsort(self.cells.astype(str), kind="stable")  # theirs decides nothing
+        found = populations(
+            unknown[order],
+            self.embedding[order],
+            self.probabilities.iloc[order],
+            source,
+            rows=rows[order],
+        )
+        names = np.empty(len(self), dtype=object)
+        names[order] = found.names
+        before = self.populations.note if self.populations is not None else ""
+        notes = [note for note in self.notes if note != before] + [found.note] * bool(found.note)
+        return replace(self, populations=replace(found, names=names), notes=tuple(notes))
+
+    def _places(self, names: pd.Index, subject: str) -> np.ndarray:
+        """``(cells,)`` int: where each cell lies among ``names``, which must be the same cells."""
+        place = names.get_indexer(pd.Index(self.cells))
+        if len(names) != len(self) or (place < 0).any():
+            problem = Problem(
+                f"it has {len(names):,} cells, {len(self):,} were annotated, and "
+                f"{int((place >= 0).sum()):,} of their names are among them",
+                "give the data that were annotated",
+            )
+            raise DataError(problem, subject=subject)
+        return place
+
     def to(self, adata: Some, *, key: str = "cell_type_pred", compat: Tool | None = None) -> Some:
         """Put the answer into ``adata`` (AnnData or MuData), in place, and return it.
 
         Writes ``obs[key]`` (categorical), ``obs[f"{key}_confidence"]``, ``obs[f"{key}_set"]``,
         ``obsm[f"{key}_probabilities"]``, ``obsm["X_<method>"]`` and ``uns[key]``; with terms
-        ``obs[f"{key}_ontology_term_id"]`` and ``obs[f"{key}_ontology_term"]`` ("" for none).
-        Nothing else is touched.
+        ``obs[f"{key}_ontology_term_id"]`` and ``obs[f"{key}_ontology_term"]`` ("" for none); with
+        votes ``obs[f"{key}_majority_voting"]`` and ``obs["over_clustering"]``; with populations
+        ``obs[f"{key}_population"]`` and ``uns[f"{key}_populations"]``; of a consensus
+        ``obs[f"{key}_<model>"]`` and ``obs[f"{key}_agreement"]``. Nothing else is touched.
 
         Parameters
         ----------
@@ -185,12 +298,48 @@ class Annotation:
             columns[f"{key}_ontology_term_id"] = pd.Categorical(self.terms.ids)
             columns[f"{key}_ontology_term"] = pd.Categorical(self.terms.names)
             facts["ontology"] = self.terms.facts()
+        tables, kept = self._group_columns(key, columns, facts)
         added = dict(zip(matrices, (chances, self.embedding), strict=True))
         other = called(key, compat)
         columns = {other.get(name, name): column for name, column in columns.items()}
         ids = (data_ids(dataset), {"method_id": method_id(str(self.model["method"]))})
         lacking, always = ids if compat == "openproblems" else ({}, {})
-        return Additions(self.cells, columns, added, key, facts, always, lacking)
+        return Additions(
+            self.cells, columns, added, key, facts, {**always, **tables}, lacking, kept
+        )
+
+    def _group_columns(
+        self, key: str, columns: dict[str, Any], facts: dict[str, Any]
+    ) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Adds what is said of groups to ``columns`` and ``facts``.
+
+        Returns what else comes into ``uns``, and columns that stay.
+        """
+        tables, kept = {}, ()
+        if self.votes is not None:
+            columns[f"{key}_majority_voting"] = pd.Categorical(self.votes.labels)
+            column = self.votes.column
+            if column == CLUSTERS:
+                kept = (CLUSTERS,)
+            else:
+                columns[CLUSTERS] = pd.Categorical(
+                    self.votes.clusters, categories=self.votes.table["cluster"]
+                )
+            facts["votes"] = {
+                "column": column or "",
+                "min_prop": self.votes.min_prop,
+                "table": self.votes.table,
+            }
+        if self.populations is not None:
+            columns[f"{key}_population"] = pd.Categorical(self.populations.names)
+            facts["population_markers"] = self.populations.markers
+            tables[populations_of(key)] = self.populations.table
+        return tables, kept
+
+
+def group_names(key: str, clusters: str | None) -> tuple[str, ...]:
+    """Columns of ``obs`` for a vote of our own clusters (None) or those of a column."""
+    return (f"{key}_majority_voting",) + (CLUSTERS,) * (clusters != CLUSTERS)
 
 
 def added_names(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cytonym.annotator import Annotator, load
+from cytonym.annotator import Annotator, lacking, load
 from cytonym.data.read import Reading
 from cytonym.errors import OptionError
 from cytonym.opening import Data
@@ -84,6 +84,7 @@ class Consensus:
         }
         best = names[found.probabilities.argmax(1)]
         alike = np.stack([one == best for one in answers.values()]).astype(np.float32)
+        told = [note for one in opened for note in (*one.notes, *lacking(one.feed))]
         first = int(self.jury.weights.argmax())
         return Annotation(
             cells=said[0].cells,
@@ -96,7 +97,7 @@ class Consensus:
             strange=found.strange,
             embedding=said[first].z,
             coverage=opened[first].coverage,
-            notes=(*dict.fromkeys(note for one in opened for note in one.notes), *found.notes),
+            notes=(*dict.fromkeys(told), *found.notes),
             model=self.facts() | found.facts,
             answers=answers,
             agreement=(self.jury.weights @ alike).astype(np.float32),

@@ -19,6 +19,7 @@ from cytonym.data.simulate import simulate, simulate_multiome
 from cytonym.errors import CytonymError, DataError, ModelError, OptionError
 from cytonym.evaluate import scores
 from cytonym.evaluate.reliability import reliability
+from cytonym.groups import vote
 from cytonym.view.report import page as page_file
 from cytonym.view.report.collect import collect
 from cytonym.view.report.curves import line, stairs
@@ -190,6 +191,19 @@ def test_sets_votes_terms_and_populations_are_shown_where_they_are_there(annotat
     heads, row = page.table("New populations")
     assert heads == ["population", "cells", "markers"]
     assert row == ["new 1", "1,234", "G<1>, G2"]
+
+
+def test_clusters_are_shown_with_their_agreement_the_least_first(annotated, tmp_path):
+    names = annotated.obs[KEY].astype(str).to_numpy()
+    found = vote(names, ["all"] * 40 + [HOSTILE] * 20)
+    annotated.obs[f"{KEY}_majority_voting"] = found.labels
+    annotated.uns[KEY]["votes"] = {"column": "", "min_prop": 0.0, "table": found.table}
+    page = made(annotated, tmp_path)
+    rows = page.table("Clusters that agree least")[1:]
+    # 30 B and 10 of a hostile name in the first cluster; 10 of that, 6 and 4 in the second
+    assert rows[0] == [HOSTILE, "20", HOSTILE, "50.0%", CLOSING, "30.0%"]
+    assert rows[1] == ["all", "40", "B", "75.0%", HOSTILE, "25.0%"]
+    assert "In a cluster 66.7% of the cells agree on its name" in page.text
 
 
 def test_populations_may_be_a_table_or_columns_or_single_facts(annotated, tmp_path):

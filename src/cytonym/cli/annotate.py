@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,25 +17,30 @@ from cytonym.cli.options import (
     Key,
     Layer,
     Modality,
-    Model,
     Offline,
     Quiet,
     Review,
     modality_names,
     one_or_both,
 )
-from cytonym.cli.shown import print_notes, talk
-from cytonym.errors import CytonymError
+from cytonym.cli.shown import one_line, print_notes, talk
+from cytonym.errors import CytonymError, DataError, Problem, suggest
 from cytonym.places import check_h5ad, check_table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from cytonym import Annotation
     from cytonym.compat import Tool
     from cytonym.ontology.cell_terms import CellTerms
 
 
 def annotate(
     query: Annotated[Path, typer.Argument(metavar="QUERY", help="Cells to name.")],
-    model: Model,
+    model: Annotated[
+        list[Path],
+        typer.Option(help="Model folder from cytonym fit; several answer together."),
+    ],
     out: Annotated[
         Path, typer.Option(metavar="OUT", help="The same cells with names: .h5ad or .h5mu.")
     ],
@@ -48,6 +55,12 @@ def annotate(
         Path | None,
         typer.Option(metavar="MODEL", help="Make modalities that QUERY lacks with this model."),
     ] = None,
+    coverage: Annotated[
+        float, typer.Option(help="How often a cell's type is to be in its prediction set.")
+    ] = 0.9,
+    reject: Annotated[
+        float, typer.Option(help="Share of known cells that may be lost to Unknown; 0: no Unknown.")
+    ] = 0.05,
     batch_size: BatchSize = 512,
     report: Annotated[
         Path | None, typer.Option(metavar="OUT.html", help="Also write a page about the names.")
@@ -59,6 +72,18 @@ def annotate(
     level: Annotated[
         float | None, typer.Option(help="With --ontology: how probable a term is; default 0.9.")
     ] = None,
+    majority_voting: Annotated[
+        bool, typer.Option("--majority-voting", help="Let clusters of cells vote on their name.")
+    ] = False,
+    over_clustering: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of obs: the clusters that vote.")
+    ] = None,
+    min_prop: Annotated[
+        float | None, typer.Option(help="Share of a cluster that a name needs; default 0.")
+    ] = None,
+    no_populations: Annotated[
+        bool, typer.Option("--no-populations", help="Look for no groups of Unknown cells.")
+    ] = False,
     compat: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Name columns as celltypist, seurat, openproblems do."),
@@ -67,10 +92,13 @@ def annotate(
 ) -> None:
     """Name the cells of a query.
 
-    Writes a copy with obs[KEY], obs[KEY_confidence] and obsm[KEY_probabilities].
+    Writes a copy with obs[KEY], obs[KEY_confidence], obs[KEY_set] and obsm[KEY_probabilities].
     """
     check_h5ad(out, query, atac, review, joined=atac is not None)
     tool = _tool(compat, report)
+    _check_voting(majority_voting, over_clustering, min_prop)
+    if len(model) > 1 and generate_missing is not None:
+        raise CytonymError("--generate-missing is for one --model\n    → give one of them")
     wanted = _term_level(by_term, review, level)
     if report is not None:
         check_table(report, ".html", query, atac, out, review, option="--report")
@@ -83,29 +111,43 @@ def annotate(
 
     import cytonym
     from cytonym.additions import check_free
-    from cytonym.result import added_names
+    from cytonym.result import added_names, group_names
+    from cytonym.trust.read import check_shares
     from cytonym.view.text import table
 
-    annotator = cytonym.load(model)
-    if wanted is not None and annotator.label_names:
-        cytonym.map_labels(annotator.label_names, review=review)  # a bad file is told first
+    check_shares(coverage, reject)
+    namer = cytonym.load(model[0]) if len(model) == 1 else cytonym.consensus(model)
+    if wanted is not None and namer.label_names:
+        cytonym.map_labels(namer.label_names, review=review)  # a bad file is told first
     cells = one_or_both(query, atac)
+    how: dict[str, Any] = {"genes": genes, "layer": layer, "modalities": named}
+    clusters = None if over_clustering is None else _clusters(cells, over_clustering, how)
     columns, matrices = added_names(
-        key, annotator.method.name, terms=wanted is not None, compat=tool
+        key, str(namer.facts()["method"]), terms=wanted is not None, compat=tool
     )
+    columns += group_names(key, over_clustering) if majority_voting else ()
+    columns += () if no_populations else (f"{key}_population",)
+    if isinstance(namer, cytonym.Consensus):
+        columns += (*(f"{key}_{name}" for name in namer.models), f"{key}_agreement")
     for file in (query, atac):
         if file is not None:
             check_free(file, key, columns=columns, matrices=matrices)
-    calls = annotator.annotate(
+    if generate_missing is not None:
+        how["generate_missing"] = generate_missing
+    calls = namer.annotate(
         cells,
-        genes=genes,
-        layer=layer,
-        modalities=named,
         genome=genome,
-        generate_missing=generate_missing,
+        coverage=coverage,
+        reject=reject,
         batch_size=batch_size,
         progress=not quiet,
+        **how,
     )
+    if majority_voting:
+        calls = calls.voted(clusters, min_prop=min_prop or 0.0, column=over_clustering)
+    if not no_populations:
+        how.pop("generate_missing", None)
+        calls = calls.with_populations(cells, **how)
     if wanted is not None:
         calls = calls.with_terms(review, wanted)
     calls.write(cells, out, key=key, compat=tool)
@@ -115,12 +157,17 @@ def annotate(
         for i in np.argsort(-counts, kind="stable")
     ]
     print(table(("type", "cells", "mean confidence"), rows))
+    if calls.sets is not None:
+        print(_set_sizes(calls, coverage))
+    _disagreement(calls)
+    _groups(calls)
     if calls.terms is not None:
         _cell_terms(calls.terms)
     print_notes(calls.notes)
     print(f"\nWrote {out}: obs[{columns[0]!r}] and obs[{columns[1]!r}] of {len(calls):,} cells")
     if report is not None:
-        cytonym.report(out, report, model=annotator, key=key)
+        lead = namer.lead if isinstance(namer, cytonym.Consensus) else namer
+        cytonym.report(out, report, model=lead, key=key)
         print(f"Wrote {report}: a page about them")
 
 
@@ -165,3 +212,87 @@ def _cell_terms(terms: CellTerms) -> None:
     ids = dict(zip(terms.names, terms.ids, strict=True)) | {"(none)": ""}
     rows = [(str(name), ids[str(name)], f"{n:,}") for name, n in counts.items()]
     print("\n" + table(("term", "id", "cells"), rows))
+
+
+def _check_voting(voting: bool, column: str | None, min_prop: float | None) -> None:
+    """Options of the vote are for a vote; what it needs is there before any work."""
+    for option, given in (("--over-clustering", column), ("--min-prop", min_prop)):
+        if given is not None and not voting:
+            raise CytonymError(f"{option} is for --majority-voting\n    → give both")
+    if min_prop is not None and not 0 <= min_prop <= 1:
+        raise CytonymError(f"--min-prop is a share from 0 to 1; it is {min_prop}")
+    if voting and column is None and not find_spec("igraph"):
+        raise CytonymError(
+            "--majority-voting clusters by Leiden, which needs igraph\n"
+            "    → pip install 'cytonym[sc]', or name clusters: --over-clustering COLUMN"
+        )
+
+
+def _clusters(cells: Path | dict[str, Path], column: str, how: Mapping[str, Any]) -> pd.Series:
+    """A column of ``obs``."""
+    from cytonym.data.read import open_cells
+
+    source = open_cells(cells, **how)
+    if column not in source.obs:
+        what = f"obs has no column {column!r}"
+        known = [str(name) for name in source.obs.columns]
+        raise DataError(Problem(what, suggest(column, known)), subject=source.name)
+    found: Any = source.obs[column]
+    return found
+
+
+def _set_sizes(calls: Annotation, coverage: float) -> str:
+    """How many types the prediction sets hold."""
+    assert calls.sets is not None
+    sizes = [len(one) for one in calls.sets]
+    one = sum(size == 1 for size in sizes) / max(len(sizes), 1)
+    mean = sum(sizes) / max(len(sizes), 1)
+    return f"\nPrediction sets ({coverage:.0%}): {mean:.2f} types on average, {one:.0%} hold one"
+
+
+def _disagreement(calls: Annotation) -> None:
+    """Which names the models of a consensus give to the same cells, most common first."""
+    import pandas as pd
+
+    from cytonym.view.text import table
+
+    if calls.agreement is None:
+        return
+    frame = pd.DataFrame(dict(calls.answers))
+    apart = frame[frame.nunique(axis=1) > 1]
+    print(f"\nThe models disagree on {len(apart):,} of {len(calls):,} cells")
+    if len(apart):
+        rows = apart.value_counts().head(5).reset_index()
+        cells = [[one_line(str(one)) for one in row] for row in rows.itertuples(index=False)]
+        print(table((*frame.columns, "cells"), cells))
+
+
+def _groups(calls: Annotation) -> None:
+    """What the clusters voted in one line, and the new populations as a table."""
+    from cytonym.view.text import table
+
+    if calls.votes is not None:
+        found = calls.votes
+        moved = int((found.labels != calls.labels).sum())
+        mean = (found.table["agreement"] * found.table["cells"]).sum() / max(len(calls), 1)
+        print(
+            f"\nMajority voting: {len(found.table):,} clusters, mean agreement {mean:.2f}; "
+            f"{moved:,} of {len(calls):,} cells get another name"
+        )
+    if calls.populations is not None:
+        found = calls.populations
+        scattered = int((found.names == "scattered").sum())
+        rows = [
+            (
+                one["population"],
+                f"{one['cells']:,}",
+                f"{one['share']:.1%}",
+                f"{one_line(one['nearest'])} {one['nearest_probability']:.2f}",
+                ", ".join(map(one_line, one["markers"].split(", ")[:5])) or "(none)",
+            )
+            for one in found.table.to_dict(orient="records")
+        ]
+        if rows:
+            print("\n" + table(("population", "cells", "share", "nearest", "markers"), rows))
+        if scattered:
+            print(f"{scattered:,} Unknown cells are scattered")

@@ -40,6 +40,10 @@ def fit(
     query: Annotated[
         Path | None, typer.Option(help="Learn for these cells: only features that they have.")
     ] = None,
+    batch: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Batches or donors: hold out whole ones."),
+    ] = None,
     genome: Genome = None,
     offline: Offline = False,
     atac: Atac = None,
@@ -70,6 +74,7 @@ def fit(
             labels=labels,
             method=method,
             seed=seed,
+            batch=batch,
             options=settings,
             query=query,
             genome=genome,

@@ -16,6 +16,8 @@ from cytonym.errors import CytonymError, DataError, Problem, suggest
 from cytonym.places import check_table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from cytonym.data.labels import Labels
 
 
@@ -30,6 +32,9 @@ def evaluate(
         bool, typer.Option("--ontology", help="Score by Cell Ontology terms too.")
     ] = False,
     review: Review = None,
+    batch: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Coverage of the sets by batch too.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Score predicted labels against known ones, and an embedding by its clusters."""
@@ -37,7 +42,7 @@ def evaluate(
         raise CytonymError("--review is for --ontology\n    → give both")
     from cytonym.data.labels import check_labels
     from cytonym.data.read import read_obs
-    from cytonym.evaluate import scores
+    from cytonym.evaluate import scores, set_scores
     from cytonym.view.text import json_text
 
     if truth == key:
@@ -81,6 +86,18 @@ def evaluate(
         ids = obs.get(f"{key}_ontology_term_id")
         terms, mapping = label_scores(known, said, review=review, predicted_ids=ids)
         record["ontology"] = terms.to_dict() | {"open": [one.label for one in mapping.open]}
+    held = None
+    if said is not None and f"{key}_set" in obs:
+        held = set_scores(known, *_sets(obs, f"{key}_set", batch, file.name))
+        record["sets"] = held.to_dict(orient="records")
+    elif batch is not None:
+        raise DataError(
+            Problem(
+                f"--batch is for prediction sets, and there is no obs['{key}_set']",
+                "annotate with a model that held cells out (the default of cytonym fit)",
+            ),
+            subject=file.name,
+        )
     clusters = None
     if embedding is not None:
         from cytonym.data.read import read_obsm
@@ -99,11 +116,29 @@ def evaluate(
     parts = [str(part) for part in (found, terms) if part is not None]
     if terms is not None and record["ontology"]["open"]:
         parts.append(_open_labels(record["ontology"]["open"]))
+    if held is not None:
+        shown = held.to_string(index=False, float_format=lambda value: f"{value:.3f}")
+        parts.append(f"Prediction sets: how often they hold the known label\n{shown}")
     if parts:
         print("\n\n".join(parts) + "\n" * (clusters is not None))
     if clusters is not None:
         print(f"Clusters of {embedding} against {truth}")
         print(clusters.to_string(float_format=lambda value: f"{value:.3f}"))
+
+
+def _sets(
+    obs: pd.DataFrame, column: str, batch: str | None, subject: str
+) -> tuple[list[list[str]], list[str] | None]:
+    """The types of each set, and the batches."""
+    sets = [[*filter(None, str(one).split("|"))] for one in obs[column]]
+    if batch is None:
+        return sets, None
+    if batch not in obs:
+        problem = Problem(
+            f"there is no column {batch!r} in obs", suggest(batch, [*map(str, obs.columns)])
+        )
+        raise DataError(problem, subject=subject)
+    return sets, [*obs[batch].astype(str)]
 
 
 def report(

@@ -29,8 +29,8 @@ def read_batches(
         There is no such column, it lacks values, or holds a single one.
     """
     if column is None:
-        able = [name for name in NAMES if name in obs and obs[name].notna().all()]
-        column = next((name for name in able if obs[name].nunique() >= LEAST), None)
+        able = [name for name in NAMES if name in obs and not pd.isna(obs[name]).to_numpy().any()]
+        column = next((name for name in able if len(pd.unique(obs[name])) >= LEAST), None)
     if column is None:
         return None, ""
     if column not in obs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cytonym.errors import DataError, OptionError, Problem
+from cytonym.groups.overcluster import leiden
 
 Clustering = Literal["kmeans", "leiden"]
 
@@ -80,7 +80,9 @@ def cluster_scores(
     if "kmeans" in by:
         found["kmeans"] = _kmeans(x, int(y.max()) + 1, seed)
     if "leiden" in by:
-        found["leiden"] = _leiden(x, neighbours, resolution, seed)
+        found["leiden"] = leiden(
+            x, neighbours, resolution, seed, instead="leave it out (by=('kmeans',))"
+        )
     if predicted is not None:
         found["predicted"] = pd.factorize(pd.Series(predicted).iloc[rows].astype(str))[0]
     table = pd.DataFrame([agreement(y, clusters) for clusters in found.values()])
@@ -108,26 +110,3 @@ def _kmeans(x: np.ndarray, k: int, seed: int) -> np.ndarray:
     starts: Any = 10  # the stubs of scikit-learn know only the word
     k = min(k, len(np.unique(x, axis=0)))
     return KMeans(k, n_init=starts, random_state=seed).fit_predict(x)
-
-
-def _leiden(x: np.ndarray, neighbours: int, resolution: float, seed: int) -> np.ndarray:
-    from sklearn.neighbors import kneighbors_graph
-
-    try:
-        import igraph
-    except ModuleNotFoundError as error:
-        raise OptionError(
-            "Leiden needs igraph: pip install 'cytonym[sc]', or leave it out (by=('kmeans',))."
-        ) from error
-    if len(x) < 3:
-        return np.zeros(len(x), dtype=np.int64)
-    near = kneighbors_graph(x, min(neighbours, len(x) - 1))
-    start, end = (near + near.T).nonzero()
-    once = start < end
-    graph = igraph.Graph(len(x), np.column_stack([start[once], end[once]]))
-    igraph.set_random_number_generator(random.Random(seed))
-    try:
-        parts = graph.community_leiden("modularity", resolution=resolution, n_iterations=-1)
-    finally:
-        igraph.set_random_number_generator(random)
-    return np.asarray(parts.membership)

@@ -50,3 +50,8 @@ def reliability(right: Any, confidence: Any, *, bins: int = 10) -> Reliability:
     n = np.bincount(np.searchsorted(inner, confidence), minlength=bins)
     n = n[n > 0]
     return Reliability(mean, accuracy, n, float(np.average(np.abs(accuracy - mean), weights=n)))
+
+
+def calibration_error(right: Any, confidence: Any, *, bins: int = 15) -> float:
+    """Expected calibration error (Naeini et al., AAAI 2015), the arguments as above."""
+    return reliability(right, confidence, bins=bins).error

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
-
-BINS = 15
 
 
 def temperature(scores: np.ndarray, y: np.ndarray) -> float:
@@ -36,43 +33,3 @@ def temperature(scores: np.ndarray, y: np.ndarray) -> float:
 def tempered(scores: np.ndarray, t: float | np.ndarray) -> np.ndarray:
     """``(cells, types)`` probabilities ``softmax(scores / t)``; ``t`` is one, or one a cell."""
     return softmax(scores / np.reshape(t, (-1, 1)), axis=1)
-
-
-def reliability(confidence: np.ndarray, right: np.ndarray, *, bins: int = BINS) -> pd.DataFrame:
-    """How often cells are right, by how sure they are.
-
-    Parameters
-    ----------
-    confidence
-        ``(cells,)`` in [0, 1].
-    right
-        ``(cells,)`` bool.
-    bins
-        Equal parts of [0, 1].
-
-    Returns
-    -------
-    DataFrame
-        A row for each part that has cells: ``confidence`` and ``accuracy`` (means), ``n``.
-    """
-    sure, good = np.asarray(confidence, dtype=float), np.asarray(right, dtype=float)
-    part = np.minimum((sure * bins).astype(int), bins - 1)
-    n = np.bincount(part, minlength=bins)
-    held = n > 0
-    means = {
-        name: np.bincount(part, values, minlength=bins)[held] / n[held]
-        for name, values in (("confidence", sure), ("accuracy", good))
-    }
-    return pd.DataFrame({**means, "n": n[held]})
-
-
-def calibration_error(confidence: np.ndarray, right: np.ndarray, *, bins: int = BINS) -> float:
-    """Expected calibration error: mean distance of accuracy and confidence, by cells.
-
-    References
-    ----------
-    Naeini et al., AAAI 2015; bins of equal width.
-    """
-    table = reliability(confidence, right, bins=bins)
-    gap = (table["accuracy"] - table["confidence"]).abs()
-    return float((gap * table["n"]).sum() / table["n"].sum())

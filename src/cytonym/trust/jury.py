@@ -9,8 +9,9 @@ from typing import Any, Self
 import numpy as np
 
 from cytonym.errors import OptionError
-from cytonym.trust.calibrate import calibration_error, temperature, tempered
-from cytonym.trust.conformal import Conformal, lots, quantile
+from cytonym.evaluate.reliability import calibration_error
+from cytonym.trust.calibrate import temperature, tempered
+from cytonym.trust.conformal import lots, quantile
 from cytonym.trust.mixing import mixed, weights
 from cytonym.trust.said import Said
 from cytonym.trust.trust import DOUBLETS, Held, Trust
@@ -52,14 +53,14 @@ class Jury:
         first = trusts[0].held
         chances = []
         for one in trusts:
-            order = np.argsort(one.held.cells)
-            if not np.array_equal(one.held.cells[order], np.sort(first.cells)):
+            order = np.argsort(one.held.lot)
+            if not np.array_equal(one.held.lot[order], np.sort(first.lot)):
                 raise OptionError(
                     "The models did not hold out the same cells, so nothing says how much each "
                     "counts: fit them on the same reference with the same seed and validation."
                 )
             chances.append(one.held.probabilities[order])
-        y = first.y[np.argsort(first.cells)]
+        y = first.y[np.argsort(first.lot)]
         w = weights(chances, y)
         both = mixed(chances, w)
         t = temperature(np.log(both.clip(1e-9)), y)
@@ -67,10 +68,10 @@ class Jury:
         right = both.argmax(1) == y
         facts = {
             "n": len(y),
-            "ece_before": round(calibration_error(both.max(1), right), 4),
-            "ece_after": round(calibration_error(found.max(1), right), 4),
+            "ece_before": round(calibration_error(right, both.max(1)), 4),
+            "ece_after": round(calibration_error(right, found.max(1)), 4),
         }
-        return cls(trusts, w, t, Held(np.sort(first.cells), found.astype(np.float32), y), facts)
+        return cls(trusts, w, t, Held(np.sort(first.lot), found.astype(np.float32), y), facts)
 
     def by_pattern(self) -> dict[str, float]:
         """The temperature of the mixture."""
@@ -84,9 +85,7 @@ class Jury:
 
     def sets(self, said: Sequence[Said], coverage: float) -> np.ndarray:
         """``(cells, types)`` bool prediction sets, which may be empty."""
-        held = self.held
-        conformal = Conformal.fit(held.probabilities, held.y, lots(held.cells))
-        return conformal.sets(self.probabilities(said), lots(said[0].cells), coverage)
+        return self.held.sets(self.probabilities(said), lots(said[0].cells), coverage)
 
     def strange(self, said: Sequence[Said]) -> np.ndarray:
         """``(cells,)`` float32: the weighted mean of the models' scores."""
@@ -117,5 +116,5 @@ class Jury:
 
     def _held(self, known: Sequence[np.ndarray]) -> np.ndarray:
         """``(cells,)``: the mixed scores of the held-out cells."""
-        orders = [np.argsort(one.held.cells) for one in self.trusts]
+        orders = [np.argsort(one.held.lot) for one in self.trusts]
         return mixed([one[o] for one, o in zip(known, orders, strict=True)], self.weights)

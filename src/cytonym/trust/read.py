@@ -10,10 +10,8 @@ import numpy as np
 from scipy.special import softmax
 
 from cytonym.errors import OptionError
+from cytonym.reserved import DOUBLETS, JUNK, UNKNOWN
 from cytonym.trust.said import Said
-
-UNKNOWN, DOUBLETS, JUNK = RESERVED = ("Unknown", "doublets", "junk")
-"""Names of a cell of no known type, of two cells in one droplet, and of one too little seen."""
 
 SHIFT = 3.0
 """How many times more cells than asked for may be Unknown before the user is told of a shift."""
@@ -70,7 +68,8 @@ class Answer:
     Attributes
     ----------
     labels
-        ``(cells,)`` object, of str: the most probable type, or one of ``RESERVED``.
+        ``(cells,)`` object, of str: the most probable type, or one that is
+        ``REJECTED`` (:mod:`cytonym.reserved`).
     confidence
         ``(cells,)`` float32: the probability of the most probable type, calibrated.
     probabilities
@@ -102,10 +101,7 @@ def read(
     OptionError
         ``coverage`` or ``reject`` is no such share.
     """
-    if not 0 < coverage < 1:
-        raise OptionError(f"coverage is a share between 0 and 1; it is {coverage}.")
-    if not 0 <= reject < 1:
-        raise OptionError(f"reject is a share from 0 to below 1; it is {reject}.")
+    check_shares(coverage, reject)
     known = np.array([*names], dtype=object)
     if trust is None:
         assert isinstance(said, Said)
@@ -129,6 +125,14 @@ def read(
     return Answer(
         labels, chance.max(1), chance, listed(chance, within, known), strange, notes, facts
     )
+
+
+def check_shares(coverage: float, reject: float) -> None:
+    """An OptionError, where one of both is no such share."""
+    if not 0 < coverage < 1:
+        raise OptionError(f"coverage is a share between 0 and 1; it is {coverage}.")
+    if not 0 <= reject < 1:
+        raise OptionError(f"reject is a share from 0 to below 1; it is {reject}.")
 
 
 def listed(chance: np.ndarray, within: np.ndarray, names: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from cytonym.trust.calibrate import calibration_error, temperature, tempered
+from cytonym.evaluate.reliability import calibration_error
+from cytonym.trust.calibrate import temperature, tempered
 from cytonym.trust.conformal import Conformal, lots
 from cytonym.trust.doublets import Doublets
 from cytonym.trust.quality import Quality
@@ -55,25 +56,28 @@ class Held:
 
     Attributes
     ----------
-    cells
-        ``(cells,)`` str names.
+    lot
+        ``(cells,)`` in [0, 1), made of their names (:func:`cytonym.trust.conformal.lots`), which
+        are not kept.
     probabilities
         ``(cells, types)`` float32, calibrated.
     y
         ``(cells,)`` int, their types.
     """
 
-    cells: np.ndarray
+    lot: np.ndarray
     probabilities: np.ndarray
     y: np.ndarray
 
     def state(self) -> dict[str, np.ndarray]:
         """Its arrays."""
-        return {
-            "cells": self.cells.astype(str),
-            "probabilities": self.probabilities,
-            "y": self.y,
-        }
+        return {"lot": self.lot, "probabilities": self.probabilities, "y": self.y}
+
+    def sets(self, probabilities: np.ndarray, lot: np.ndarray, coverage: float) -> np.ndarray:
+        """``(cells, types)`` bool prediction sets of other cells, which may be empty."""
+        return Conformal.fit(self.probabilities, self.y, self.lot).sets(
+            probabilities, lot, coverage
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,8 +120,8 @@ class Trust:
         facts: dict[str, Any] = {"n": len(y)}
         for when, one in (("before", said), ("after", cool)):
             sure = tempered(one.scores, 1.0).max(1)
-            facts[f"ece_{when}"] = round(calibration_error(sure, right), 4)
-        own = Held(said.cells, tempered(cool.scores, 1.0).astype(np.float32), y)
+            facts[f"ece_{when}"] = round(calibration_error(right, sure), 4)
+        own = Held(lots(said.cells), tempered(cool.scores, 1.0).astype(np.float32), y)
         rejector = Rejector.fit(cool, reference)
         two = None
         if doublets is not None:
@@ -147,9 +151,7 @@ class Trust:
 
     def sets(self, said: Said, coverage: float) -> np.ndarray:
         """``(cells, types)`` bool prediction sets, which may be empty."""
-        held = self.held
-        conformal = Conformal.fit(held.probabilities, held.y, lots(held.cells))
-        return conformal.sets(self.probabilities(said), lots(said.cells), coverage)
+        return self.held.sets(self.probabilities(said), lots(said.cells), coverage)
 
     def strange(self, said: Said) -> np.ndarray:
         """``(cells,)`` float32: the higher, the less a cell looks like a known type."""

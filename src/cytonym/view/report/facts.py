@@ -67,11 +67,17 @@ class Sets:
 
 @dataclass(frozen=True, slots=True)
 class Votes:
-    """Majority voting: cells whose name it changed, and the most common changes."""
+    """Majority voting: cells whose name it changed, and the most common changes.
+
+    ``agreement`` is the mean by cells of ``rows``, the clusters that agree least: cluster, cells,
+    name, agreement, runner-up and its share.
+    """
 
     changed: int
     clusters: int | None
     changes: tuple[tuple[str, str, int], ...]
+    agreement: float | None = None
+    rows: tuple[tuple[str, int, str, float, str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from cytonym.view.report.facts import (
 
 BINS = 20
 MOST_BATCHES, MOST_COLUMNS = 60, 4
+MOST_CLUSTERS = 20
 
 
 def type_facts(found: Annotated, key: str, answers: Answers) -> tuple[TypeFacts, ...]:
@@ -169,7 +170,22 @@ def votes(found: Annotated, key: str, answers: Answers) -> Votes | None:
     clusters = None
     if "over_clustering" in found.obs:
         clusters = int(pd.Series(found.obs["over_clustering"]).nunique())
-    return Votes(int(moved.sum()), clusters, common)
+    about = found.uns.get(key, {})
+    held = about.get("votes", {}) if isinstance(about, Mapping) else {}
+    told = held.get("table") if isinstance(held, Mapping) else None
+    if not isinstance(told, pd.DataFrame) or not len(told):
+        return Votes(int(moved.sum()), clusters, common)
+    mean = float(np.average(told["agreement"], weights=told["cells"]))
+    worst = told.sort_values("agreement", kind="stable").head(MOST_CLUSTERS)
+    rows = tuple(
+        (str(cluster), int(n), str(label), float(share), str(second), float(other))
+        for cluster, n, label, share, second, other in zip(
+            *(worst[name] for name in ("cluster", "cells", "label", "agreement")),
+            *(worst[name] for name in ("second", "second_share")),
+            strict=True,
+        )
+    )
+    return Votes(int(moved.sum()), len(told), common, mean, rows)
 
 
 def overlaps(facts: Mapping[str, Any]) -> tuple[Overlap, ...]:
