@@ -251,7 +251,15 @@ def test_the_columns_on_the_pages_are_those_that_an_answer_writes():
     chances = pd.DataFrame([[0.9, 0.1], [0.2, 0.8]], cells, types, np.float32)
     facts = {"method": "sctrans", "version": "0", "seed": 0, "options": "{}", "hash": "0a"}
     answer = cytonym.Annotation(
-        cells, np.array(["B/NK", "T"]), np.float32([0.9, 0.8]), chances, np.eye(2), {}, (), facts
+        cells,
+        np.array(["B/NK", "T"]),
+        np.float32([0.9, 0.8]),
+        chances,
+        np.eye(2),
+        {},
+        (),
+        facts,
+        sets=np.array([("B/NK",), ("T", "B/NK")], dtype=object),
     )
     adata = answer.to(AnnData(np.eye(2), pd.DataFrame(index=cells)))
     places = {f'obs["{name}"]' for name in adata.obs} | {f'obsm["{name}"]' for name in adata.obsm}
