@@ -31,6 +31,7 @@ from cytonym.data.altered import pairs_of
 from cytonym.data.read import Reading
 from cytonym.evaluate import scores
 from cytonym.evaluate.reliability import calibration_error
+from cytonym.reserved import REJECTED
 from cytonym.trust.calibrate import tempered
 from cytonym.trust.unknown import signs
 
@@ -96,7 +97,7 @@ def within(args: Any, task: str, kind: str, seed: int) -> dict[str, Any]:
     inside = model.trust.sets(said, 0.9)
     codes = pd.Index(names).get_indexer(truth)[known]
     full = [one in some for one, some in zip(truth, calls.sets, strict=True)]
-    lost = np.isin(calls.labels, ["Unknown", "doublets", "junk"])
+    lost = np.isin(calls.labels, REJECTED)
     return {
         "n": len(truth),
         "accuracy": float(right.mean()),
@@ -181,7 +182,7 @@ def without(args: Any, name: str, kind: str, seed: int, gone: str) -> dict[str, 
         "n": int(new.sum()),
         "auroc": {title: float(roc_auc_score(new, one)) for title, one in found.items()},
         "found": float((calls[new] == "Unknown").mean()),
-        "lost": float(np.isin(calls[~new], ["Unknown", "doublets", "junk"]).mean()),
+        "lost": float(np.isin(calls[~new], REJECTED).mean()),
     }
 
 

@@ -55,9 +55,7 @@ def demo(out: Path, *, progress: bool = True) -> list[str]:
         np.arange(len(truth)), test_size=0.5, random_state=0, stratify=truth
     )
     reference, query = cells[np.sort(learn)].copy(), cells[np.sort(name)].copy()
-    model = fit(
-        reference, labels=LABELS, method=METHOD, seed=0, validation=0.2, progress=progress
-    )
+    model = fit(reference, labels=LABELS, method=METHOD, seed=0, validation=0.2, progress=progress)
     calls = model.annotate(query, progress=progress)
     found = scores(query.obs[LABELS], calls.labels, known=model.label_names)
     facts = {

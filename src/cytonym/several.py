@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +108,11 @@ class Consensus:
     def facts(self) -> dict[str, Any]:
         """What identifies the models, for ``uns``."""
         shares = zip(self.models, self.jury.weights, strict=True)
+        names = "".join(one.facts()["hash"] for one in self.models.values())
         return {
             "method": "consensus",
+            "version": version("cytonym"),
+            "hash": sha256(names.encode()).hexdigest(),
             "weights": {name: float(share) for name, share in shares},
             "models": {name: one.facts() for name, one in self.models.items()},
         }

@@ -14,9 +14,12 @@ def frame(**columns):
 
 
 def test_donors_are_found_where_there_are_enough():
-    codes, note = read_batches(frame(donor_id=[f"d{i % 6}" for i in range(60)]), None, "file")
-    assert codes.tolist() == [i % 6 for i in range(60)]
-    assert "6" in note
+    donors = pd.DataFrame({"donor_id": [f"d{i % 6}" for i in range(180)]})
+    codes, note = read_batches(donors, None, "file")
+    assert codes.tolist() == [i % 6 for i in range(180)]
+    assert note == "donor_id"
+    names = frame(batch=[f"b{i}" for i in range(60)])  # a batch a cell is none
+    assert read_batches(names, None, "file") == (None, "")
     few = frame(batch=[f"b{i % 4}" for i in range(60)])
     assert read_batches(few, None, "file") == (None, "")
     assert read_batches(few, "batch", "file")[0] is not None
@@ -47,3 +50,8 @@ def test_whole_groups_are_held_out_and_types_of_one_group_stay():
         assert not held[alone == 7].any()
     assert holdout(y, share=0.1, seed=0, groups=groups).sum() == 50
     assert not holdout(y, share=0, seed=0, groups=groups).any()
+    large = np.repeat([0, 1, 2], [240, 30, 30])  # one of them is too large
+    for seed in range(6):
+        held = holdout(y, share=0.1, seed=seed, groups=large)
+        assert held.sum() == 30
+        assert not held[large == 0].any()

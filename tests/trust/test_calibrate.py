@@ -44,3 +44,11 @@ def test_the_error_by_hand():
     # bins of a tenth: 4 cells .95 sure and .75 right, 2 cells .55 sure and .5 right
     want = (4 * 0.2 + 2 * 0.05) / 6
     assert calibration_error(right, confidence, bins=10) == pytest.approx(want)
+
+
+def test_without_errors_the_temperature_stays_in_its_bounds():
+    y = np.arange(100) % 3
+    scores = 2.0 * np.eye(3)[y]
+    t = temperature(scores, y)
+    assert 0.1 < t < 1
+    assert tempered(scores, t).max() < 0.9999

@@ -74,3 +74,12 @@ def test_models_that_cannot_answer_together_are_refused(models, cells):
     some = other[(other.obs["cell_type"] != other.obs["cell_type"].iloc[0]).to_numpy()].copy()
     with pytest.raises(OptionError, match="knows other types"):
         cytonym.consensus([models[0], cytonym.fit(some, validation=0.3, **more)])
+
+
+def test_an_answer_replaces_an_earlier_one_and_can_be_written(models, cells, tmp_path):
+    both = cytonym.consensus(models)
+    new = cells[600:650].copy()
+    out = both.annotate(new, progress=False).to(new)
+    again = both.annotate(new, progress=False).to(out)
+    again.write_h5ad(tmp_path / "named.h5ad")
+    assert cytonym.read(tmp_path / "named.h5ad").obs["cell_type_pred_agreement"].max() <= 1

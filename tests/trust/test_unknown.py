@@ -81,16 +81,6 @@ def test_the_signs_are_joined_by_their_soft_maximum():
     np.testing.assert_allclose(joined(units), [0.0, 3 - np.log(2), 2.0, 1.0])
 
 
-def test_signs_do_not_see_a_type_that_is_left_out(world):
-    axes, reference, _ = world
-    rng = np.random.default_rng(5)
-    one = told(points(50, rng, np.arange(TYPES))[0], axes, rng)
-    other = Said(one.cells, one.scores.copy(), one.z, one.pattern, one.inputs)
-    other.scores[:, 2] += 7
-    for name, sign in signs(one, reference, without=2).items():
-        np.testing.assert_allclose(signs(other, reference, without=2)[name], sign)
-
-
 def test_a_cell_without_a_modality_is_judged_by_the_others(world):
     axes, _, rejector = world
     rng = np.random.default_rng(6)

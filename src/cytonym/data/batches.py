@@ -10,13 +10,14 @@ from cytonym.errors import DataError, Problem, suggest
 NAMES = ("donor_id", "donor", "batch")
 """Columns that are taken for batches without being asked for, the first that has enough."""
 
-LEAST = 5
+LEAST, SIZE = 5, 20
+"""Batches, and cells of each on average, that such a column needs."""
 
 
 def read_batches(
     obs: pd.DataFrame, column: str | None, subject: str
 ) -> tuple[np.ndarray | None, str]:
-    """``(cells,)`` int codes, or None where there are no batches; and a sentence about them.
+    """``(cells,)`` int codes, or None where there are no batches; and the column.
 
     Parameters
     ----------
@@ -30,7 +31,9 @@ def read_batches(
     """
     if column is None:
         able = [name for name in NAMES if name in obs and not pd.isna(obs[name]).to_numpy().any()]
-        column = next((name for name in able if len(pd.unique(obs[name])) >= LEAST), None)
+        many = {name: len(pd.unique(obs[name])) for name in able}
+        fit = [name for name, n in many.items() if LEAST <= n <= len(obs) / SIZE]
+        column = fit[0] if fit else None
     if column is None:
         return None, ""
     if column not in obs:
@@ -46,4 +49,4 @@ def read_batches(
         problem = Problem(what, "leave the column out: cells are then held out one by one")
     if problem is not None:
         raise DataError(problem, subject=subject)
-    return codes, f"whole batches were held out, of the {len(found):,} in obs[{column!r}]"
+    return codes, column

@@ -19,7 +19,8 @@ def holdout(
         at least one. 0 holds out nothing.
     groups
         ``(cells,)`` int, batch or donor: whole groups are held out, drawn until they have the
-        share, at most half of them. A type that is in no other group stays.
+        share; groups that would make it more than twice the share (or one and a half average
+        groups) are passed over. A type that is in no other group stays. May hold out nothing.
 
     Returns
     -------
@@ -29,9 +30,11 @@ def holdout(
     out = np.zeros(len(y), dtype=bool)
     if groups is not None and share > 0:
         order, known = rng.permutation(np.unique(groups)), y >= 0
-        for group in order[: max(len(order) // 2, 1)]:
-            if out.sum() < share * known.sum():
-                out |= (groups == group) & known
+        most = max(2 * share, 1.5 / len(order)) * known.sum()
+        for group in order:
+            more = (groups == group) & known
+            if out.sum() < share * known.sum() and (out | more).sum() <= most:
+                out |= more
         gone = np.setdiff1d(y[out], y[known & ~out])
         return out & ~np.isin(y, gone)
     for code in np.unique(y[y >= 0]):

@@ -133,9 +133,17 @@ def fit(
         kinds = task.y
         if not recipe.needs.labels:  # cells without a label are held out too
             kinds = np.where(task.y >= 0, task.y, len(task.names))
-        groups, said = read_batches(cells.obs, batch, cells.name)
+        groups, column = read_batches(cells.obs, batch, cells.name)
         held = holdout(kinds, share=validation, seed=seed, groups=groups)
-        notes += [said] if said and held.any() else []
+        if groups is not None and validation:
+            whole, every = len(np.unique(groups[held])), len(np.unique(groups))
+            notes.append(
+                f"held out: {whole} of the {every} batches in obs[{column!r}]"
+                if whole
+                else f"no batch of obs[{column!r}] could be held out (each has too many of the "
+                "cells, or types of its own): cells were drawn one by one"
+            )
+            held = held if whole else holdout(kinds, share=validation, seed=seed)
         notes += _untested(task, held) if validation else []
         parsed, chosen = choose(recipe, parsed, task, np.flatnonzero(~held), progress)
         learn = _twice if recipe.needs.labels else _once
@@ -202,7 +210,8 @@ def _twice(
     if final.history.interrupted:
         notes = [*notes, "Interrupted: the last stage did not run to its end"]
     history = (trial or final).history.records
-    trust = None if trial is None else learn_trust(method, trial, final, task, held)
+    whole = trial is not None and not final.history.interrupted
+    trust = learn_trust(method, trial, final, task, held) if trial and whole else None
     return _Learned(final, table, per_type, history, notes, trust)
 
 

@@ -22,6 +22,9 @@ from cytonym.trust.said import Said
 from cytonym.trust.trust import LEAST, Trust
 from cytonym.types import CellSource
 
+MOST = 20_000
+"""Held-out cells that are looked at, at most."""
+
 THINNED = 300
 """Held-out cells that are thinned, at most."""
 
@@ -37,9 +40,16 @@ def learn_trust(
     rows = np.flatnonzero(held & (task.y >= 0))
     if len(rows) < LEAST:
         return None
-    many = _directions(trial, task, rows)
-    reference, single, made = _learned(method, trial, task, many)
-    axes = reference.axes
+    if len(rows) > MOST:
+        rows = np.sort(np.random.default_rng(task.seed).permutation(rows)[:MOST])
+    axes = _axes(trial, task)
+    others = _inputs(trial.feed.of(rows))
+    own = _inputs(trial.feed.of(_known(trial, task)))
+    able = [name for name in axes if len(others[name]) > 1]
+    many = {name: axes[name].real(own[name], others[name]) for name in able}
+    axes = {name: axes[name].first(k) for name, k in many.items()}
+    del own, others
+    reference, single, made = _learned(method, trial, task, axes)
     said = ask(method, trial, trial.feed.of(rows), axes)
     found = Trust.learn(
         said,
@@ -50,7 +60,9 @@ def learn_trust(
     )
     if final is trial:
         return found
-    return found.on(*_learned(method, final, task, many))
+    axes = _axes(final, task)
+    axes = {name: axes[name].first(k) for name, k in many.items()}
+    return found.on(*_learned(method, final, task, axes))
 
 
 def ask(method: Method, fitted: Fitted, feed: Feed, axes: Mapping[str, Axes]) -> Said:
@@ -64,14 +76,12 @@ def ask(method: Method, fitted: Fitted, feed: Feed, axes: Mapping[str, Axes]) ->
 
 
 def _learned(
-    method: Method, fitted: Fitted, task: Task, many: Mapping[str, int]
+    method: Method, fitted: Fitted, task: Task, axes: Mapping[str, Axes]
 ) -> tuple[Reference, Said | None, Said | None]:
     """The cells that a network learned from, as it sees them: of them ``KEPT`` at most, single
-    cells among them, and doublets made of them. ``many``: directions of the inputs.
+    cells among them, and doublets made of them.
     """
     rows = _known(fitted, task)
-    read = _inputs(fitted.feed.of(rows))
-    axes = {name: Axes.of(read[name], k=k, seed=task.seed) for name, k in many.items()}
     said = ask(method, fitted, fitted.feed.of(rows), axes)
     reference = Reference.of(axes, said, task.y[rows], len(task.names))
     made = _doublets(method, fitted, task, rows, axes)
@@ -87,13 +97,10 @@ def _known(fitted: Fitted, task: Task) -> np.ndarray:
     return np.sort(rows[sample(task.y[rows], most=KEPT, seed=task.seed)])
 
 
-def _directions(fitted: Fitted, task: Task, held: np.ndarray) -> dict[str, int]:
-    """By modality, along how many directions of the inputs the cells ``held`` vary as the others
-    do.
-    """
-    read, others = (_inputs(fitted.feed.of(rows)) for rows in (_known(fitted, task), held))
-    both = {name: x for name, x in read.items() if min(len(x), len(others[name])) > 1}
-    return {name: Axes.of(x, seed=task.seed).real(x, others[name]) for name, x in both.items()}
+def _axes(fitted: Fitted, task: Task) -> dict[str, Axes]:
+    """By modality, the main directions of what the network read."""
+    read = _inputs(fitted.feed.of(_known(fitted, task)))
+    return {name: Axes.of(x, seed=task.seed) for name, x in read.items() if len(x) > 1}
 
 
 def _inputs(feed: Feed) -> dict[str, np.ndarray]:

@@ -16,7 +16,7 @@ ALIKE = 0.5
 along it: with less the direction is noise, along which the former look strange.
 """
 
-VALUES = 200_000_000
+VALUES = 50_000_000
 """Numbers that are looked at, at most: of very wide inputs fewer cells are."""
 
 
@@ -47,6 +47,10 @@ class Axes:
         found = PCA(k, svd_solver="randomized", random_state=seed).fit(x)
         directions = np.ascontiguousarray(np.asarray(found.components_, dtype=np.float32).T)
         return cls(np.asarray(found.mean_, dtype=np.float32), directions)
+
+    def first(self, k: int) -> Self:
+        """The first ``k`` directions alone."""
+        return type(self)(self.centre, np.ascontiguousarray(self.directions[:, :k]))
 
     def __len__(self) -> int:
         return self.directions.shape[1]

@@ -24,7 +24,8 @@ def temperature(scores: np.ndarray, y: np.ndarray) -> float:
 
     def loss(log_t: float) -> float:
         chance = log_softmax(scores / np.exp(log_t), axis=1)
-        return -float(chance[np.arange(len(y)), y].mean())
+        blank = chance.mean()  # one cell of no type: without errors nothing else bounds T
+        return -float(chance[np.arange(len(y)), y].sum() + blank) / (len(y) + 1)
 
     found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
     return float(np.exp(found.x))

@@ -51,11 +51,18 @@ class Conformal:
         """``(types,)``, how far down a set may go to each type.
 
         A type with ``ENOUGH`` cells has its own, so that the coverage holds within the type; the
-        others share one.
+        others share one, of their own cells where these are enough.
         """
-        every = quantile(self.score, coverage)
-        own = [self.score[self.y == one] for one in range(n_types)]
-        return np.array([quantile(one, coverage) if len(one) >= ENOUGH else every for one in own])
+        sizes = np.bincount(self.y, minlength=n_types)
+        enough = (sizes >= ENOUGH) & (np.ceil((sizes + 1) * coverage) <= sizes)
+        rest = self.score[~enough[self.y]]
+        every = quantile(rest if len(rest) >= ENOUGH else self.score, coverage)
+        return np.array(
+            [
+                quantile(self.score[self.y == one], coverage) if enough[one] else every
+                for one in range(n_types)
+            ]
+        )
 
     def sets(self, probabilities: np.ndarray, lot: np.ndarray, coverage: float) -> np.ndarray:
         """``(cells, types)`` bool: the prediction sets. A set that is empty is given as it is.

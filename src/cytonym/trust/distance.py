@@ -45,13 +45,11 @@ class Near:
         good = np.isfinite(scale) & (scale > 0)
         return cls(z, y, np.where(good, scale, np.median(scale[good]) if good.any() else 1.0))
 
-    def distance(self, z: np.ndarray, without: int | None = None) -> np.ndarray:
-        """``(cells,)``: logarithm; ``without``: as if the reference lacked this type."""
-        some = np.full(len(self.y), True) if without is None else self.y != without
-        known, y = self.z[some], self.y[some]
-        index = NearestNeighbors(n_neighbors=min(NEAREST, len(known))).fit(known)
+    def distance(self, z: np.ndarray) -> np.ndarray:
+        """``(cells,)``: the logarithm."""
+        index = NearestNeighbors(n_neighbors=min(NEAREST, len(self.z))).fit(self.z)
         far, rows = index.kneighbors(z)
-        return np.log((far / self.scale[y[rows]]).mean(1) + 1e-6)
+        return np.log((far / self.scale[self.y[rows]]).mean(1) + 1e-6)
 
     def state(self) -> dict[str, np.ndarray]:
         """Its arrays."""
@@ -97,11 +95,9 @@ class Clouds:
         least = max(value.max(), 1e-12) * 1e-6
         return cls(centres, vector / np.sqrt(value.clip(least)))
 
-    def distance(self, z: np.ndarray, without: int | None = None) -> np.ndarray:
-        """``(cells,)``: logarithm of the square; ``without``: as if there were no such type."""
+    def distance(self, z: np.ndarray) -> np.ndarray:
+        """``(cells,)``: the logarithm of the square."""
         known = np.isfinite(self.centres[:, 0])
-        if without is not None:
-            known[without] = False
         cells, centres = z @ self.root, self.centres[known] @ self.root
         gaps = [((cells - one) ** 2).sum(1) for one in centres]
         return np.log(np.min(gaps, axis=0) + 1e-6)

@@ -75,7 +75,12 @@ class Jury:
 
     def by_pattern(self) -> dict[str, float]:
         """The temperature of the mixture."""
-        return {"": self.temperature}
+        return {"all": self.temperature}
+
+    def tried(self, said: Sequence[Said]) -> np.ndarray:
+        """``(cells,)`` bool: of which every model held out enough like them."""
+        found = [trust.tried(one) for trust, one in zip(self.trusts, said, strict=True)]
+        return np.all(found, axis=0)
 
     def probabilities(self, said: Sequence[Said]) -> np.ndarray:
         """``(cells, types)`` float32, calibrated."""
@@ -111,8 +116,8 @@ class Jury:
         if len(pairs) == len(self.trusts):
             odds = self._held([one.known for one in pairs])
             two = max(quantile(odds, 1 - DOUBLETS * reject), 0.0)
-            reject *= 1 - DOUBLETS
-        return quantile(self._held([one.rejector.known for one in self.trusts]), 1 - reject), two
+        lost = reject * (1 - DOUBLETS * np.isfinite(two))
+        return quantile(self._held([one.rejector.known for one in self.trusts]), 1 - lost), two
 
     def _held(self, known: Sequence[np.ndarray]) -> np.ndarray:
         """``(cells,)``: the mixed scores of the held-out cells."""

@@ -31,11 +31,12 @@ class Quality:
         """From thinned cells, the same cells in full, and ``(cells,)`` bool by modality where it
         was measured.
         """
-        same = thin.scores.argmax(1) == whole.scores.argmax(1)
-        least = {}
+        named = whole.scores.argmax(1)
+        same, least = thin.scores.argmax(1) == named, {}
+        weight = 1.0 / np.bincount(named)[named]  # a common type is not to be had by chance
         for name, detected in thin.detected.items():
             there = seen[name]
-            least[name] = _where_half(detected[there], same[there])
+            least[name] = _where_half(detected[there], same[there], weight[there])
         return cls(least)
 
     def junk(self, said: Said) -> np.ndarray:
@@ -46,11 +47,11 @@ class Quality:
         return out
 
 
-def _where_half(detected: np.ndarray, same: np.ndarray) -> int:
+def _where_half(detected: np.ndarray, same: np.ndarray, weight: np.ndarray) -> int:
     """The number of features from which on names agree with those in full in half of the cells."""
     if not len(same) or same.mean() == 1:
         return 0
-    curve = IsotonicRegression(out_of_bounds="clip").fit(detected, same)
+    curve = IsotonicRegression(out_of_bounds="clip").fit(detected, same, sample_weight=weight)
     grid = np.unique(detected)
     enough = grid[curve.predict(grid) >= AGREEING]
     return int(enough.min()) if len(enough) else 0

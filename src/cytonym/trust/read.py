@@ -17,8 +17,9 @@ SHIFT = 3.0
 """How many times more cells than asked for may be Unknown before the user is told of a shift."""
 
 UNTRIED = (
-    "the model learned nothing of its own answers (too few cells were held out): probabilities are "
-    "not calibrated, there are no prediction sets, and no cell is called Unknown"
+    "nothing was learned of the model's own answers (fewer than 50 labelled cells were held out, "
+    "or the fit was cut short): probabilities are not calibrated, there are no prediction sets, and "
+    "no cell is called Unknown"
 )
 
 
@@ -54,6 +55,10 @@ class Reads(Protocol):
 
     def doubled(self, said: Any) -> np.ndarray:
         """``(cells,)`` float32, higher for likelier doublets."""
+        ...
+
+    def tried(self, said: Any) -> np.ndarray:
+        """``(cells,)`` bool: held-out cells were like them."""
         ...
 
     def junk(self, said: Any) -> np.ndarray:
@@ -109,15 +114,26 @@ def read(
         return Answer(known[chance.argmax(1)], chance.max(1), chance, notes=(UNTRIED,))
     chance = trust.probabilities(said)
     within = trust.sets(said, coverage)
-    labels, strange, notes = known[chance.argmax(1)], None, ()
+    labels, strange, notes = known[chance.argmax(1)], None, []
+    tried = trust.tried(said)
+    if not tried.all():
+        notes.append(
+            f"{int((~tried).sum()):,} cells have other modalities than those held out: none "
+            "of them is called Unknown, and their probabilities and sets were not tested"
+        )
     if reject:
         limit, doubled = trust.limits(reject)
+        if np.isinf(limit):
+            notes.append(
+                f"no cell is called Unknown: {trust.facts['n']:,} held-out cells are too few to "
+                f"lose {reject:.1%} of them"
+            )
         strange = trust.strange(said) - np.float32(limit)
         labels = np.where(strange > 0, UNKNOWN, labels)
         labels = np.where(trust.doubled(said) > doubled, DOUBLETS, labels)
         labels = np.where(trust.junk(said), JUNK, labels)
-        share = float((strange > 0).mean()) if len(strange) else 0.0
-        notes = (_shifted(share, reject, coverage),) if share > SHIFT * reject else ()
+        share = float((labels == UNKNOWN).mean()) if len(labels) else 0.0
+        notes += [_shifted(share, reject, coverage)] * (share > SHIFT * reject)
     facts = {
         "calibration": {**trust.facts, "temperatures": trust.by_pattern()},
         "asked": {"coverage": coverage, "reject": reject},

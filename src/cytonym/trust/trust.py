@@ -90,6 +90,8 @@ class Trust:
         See there.
     doublets
         None where values are not counts, or too few doublets could be made.
+    patterns
+        By pattern of modalities, the held-out cells that have it.
     facts
         ``n`` held-out cells; ``ece_before`` and ``ece_after`` the temperature, on the same cells.
     """
@@ -99,6 +101,7 @@ class Trust:
     rejector: Rejector
     quality: Quality
     doublets: Doublets | None
+    patterns: Mapping[str, int]
     facts: Mapping[str, Any]
 
     @classmethod
@@ -127,18 +130,20 @@ class Trust:
         if doublets is not None:
             single, made, held = (temperatures.cool(one) for one in doublets)
             two = Doublets.fit(single, made, cool, held)
-        return cls(temperatures, own, rejector, quality, two, facts)
+        names, sizes = np.unique(said.pattern, return_counts=True)
+        many = dict(zip(map(str, names), map(int, sizes), strict=True))
+        return cls(temperatures, own, rejector, quality, two, many, facts)
 
     def on(self, reference: Reference, single: Said | None, made: Said | None) -> Self:
         """The same for another network, that learned from the cells ``reference``."""
-        two = self.doublets
-        if two is not None and single is not None and made is not None:
-            two = two.on(self.temperatures.cool(single), self.temperatures.cool(made))
+        two = None
+        if self.doublets is not None and single is not None and made is not None:
+            two = self.doublets.on(self.temperatures.cool(single), self.temperatures.cool(made))
         return replace(self, rejector=replace(self.rejector, reference=reference), doublets=two)
 
     def by_pattern(self) -> dict[str, float]:
-        """The temperatures, by pattern of modalities."""
-        return dict(self.temperatures.by)
+        """The temperatures, by pattern of modalities; ``all`` is that of all held-out cells."""
+        return {name or "all": one for name, one in self.temperatures.by.items()}
 
     @property
     def axes(self) -> Mapping[str, Any]:
@@ -155,13 +160,21 @@ class Trust:
 
     def strange(self, said: Said) -> np.ndarray:
         """``(cells,)`` float32: the higher, the less a cell looks like a known type."""
-        return self.rejector.score(self.temperatures.cool(said)).astype(np.float32)
+        found = self.rejector.score(self.temperatures.cool(said)).astype(np.float32)
+        return np.where(self.tried(said), found, -np.inf).astype(np.float32)
+
+    def tried(self, said: Said) -> np.ndarray:
+        """``(cells,)`` bool: enough cells with the same modalities were held out; others are not
+        rejected, for nothing says how strange they may be.
+        """
+        return np.isin(said.pattern, [name for name, n in self.patterns.items() if n >= LEAST])
 
     def doubled(self, said: Said) -> np.ndarray:
         """``(cells,)`` float32: log odds that a droplet holds two cells of different types."""
         if self.doublets is None:
             return np.full(len(said), -np.inf, dtype=np.float32)
-        return self.doublets.score(self.temperatures.cool(said)).astype(np.float32)
+        found = self.doublets.score(self.temperatures.cool(said)).astype(np.float32)
+        return np.where(self.tried(said), found, -np.inf).astype(np.float32)
 
     def junk(self, said: Said) -> np.ndarray:
         """``(cells,)`` bool: too little is seen of the cell for a name."""
@@ -173,10 +186,8 @@ class Trust:
         """
         if not reject:
             return np.inf, np.inf
-        if self.doublets is None:
-            return self.rejector.threshold(reject), np.inf
-        two = self.doublets.threshold(DOUBLETS * reject)
-        return self.rejector.threshold((1 - DOUBLETS) * reject), two
+        two = np.inf if self.doublets is None else self.doublets.threshold(DOUBLETS * reject)
+        return self.rejector.threshold(reject * (1 - DOUBLETS * np.isfinite(two))), two
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays for the model folder."""
@@ -195,6 +206,7 @@ class Trust:
             Rejector.restore(dict(under("rejector/", arrays))),
             Quality(facts["least"]),
             Doublets.restore(two) if two else None,
+            facts["patterns"],
             facts["facts"],
         )
 
@@ -203,5 +215,6 @@ class Trust:
         return {
             "temperatures": dict(self.temperatures.by),
             "least": dict(self.quality.least),
+            "patterns": dict(self.patterns),
             "facts": dict(self.facts),
         }

@@ -48,12 +48,9 @@ class Rejector:
         level, spread = np.nanmean(found, axis=0), np.nanstd(found, axis=0).clip(1e-6)
         return cls(reference, level, spread, joined((found - level) / spread))
 
-    def score(self, said: Said, without: int | None = None) -> np.ndarray:
-        """``(cells,)``: the higher, the less a cell looks like a known type.
-
-        ``without``: as if the reference did not have this type.
-        """
-        found = np.stack([*signs(said, self.reference, without).values()], axis=1)
+    def score(self, said: Said) -> np.ndarray:
+        """``(cells,)``: the higher, the less a cell looks like a known type."""
+        found = np.stack([*signs(said, self.reference).values()], axis=1)
         return joined((found - self.level) / self.spread)
 
     def threshold(self, reject: float) -> float:
@@ -81,17 +78,16 @@ class Rejector:
         return cls(reference, state["level"], state["spread"], state["known"])
 
 
-def signs(said: Said, reference: Reference, without: int | None = None) -> dict[str, np.ndarray]:
+def signs(said: Said, reference: Reference) -> dict[str, np.ndarray]:
     """By name ``(cells,)`` float, higher for stranger cells; NaN where a cell lacks the modality.
 
     ``energy`` is ``-logsumexp(scores)`` (Liu et al., NeurIPS 2020); ``embedding`` the mean of the
     distances to the nearest cells and to the nearest cloud; ``input <modality>`` the distance to
-    the nearest cloud of what the network reads. ``without``: as if there were no such type.
+    the nearest cloud of what the network reads.
     """
-    left = said.scores if without is None else np.delete(said.scores, without, axis=1)
-    inside = (reference.near.distance(said.z, without), reference.cloud.distance(said.z, without))
+    inside = (reference.near.distance(said.z), reference.cloud.distance(said.z))
     found = {
-        "energy": -np.asarray(logsumexp(left, axis=1)),
+        "energy": -np.asarray(logsumexp(said.scores, axis=1)),
         "embedding": (inside[0] + inside[1]) / 2,
     }
     for name, cloud in reference.inputs.items():
@@ -99,7 +95,7 @@ def signs(said: Said, reference: Reference, without: int | None = None) -> dict[
         there = np.isfinite(x[:, 0])
         far = np.full(len(x), np.nan)
         if there.any():
-            far[there] = cloud.distance(x[there], without)
+            far[there] = cloud.distance(x[there])
         found[f"input {name}"] = far
     return found
 
