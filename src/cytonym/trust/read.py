@@ -18,8 +18,8 @@ SHIFT = 3.0
 
 UNTRIED = (
     "nothing was learned of the model's own answers (fewer than 50 labelled cells were held out, "
-    "or the fit was cut short): probabilities are not calibrated, there are no prediction sets, and "
-    "no cell is called Unknown"
+    "or the fit was cut short): probabilities are not calibrated, there are no prediction sets, "
+    "and no cell is called Unknown"
 )
 
 
