@@ -289,7 +289,9 @@ class Annotation:
         }
         columns = dict(zip(names, (labels, self.confidence), strict=False))
         if self.sets is not None:
-            columns[f"{key}_set"] = pd.Categorical(["|".join(one) for one in self.sets])
+            columns[f"{key}_set"] = pd.Categorical(
+                ["|".join(map(set_word, one)) for one in self.sets]
+            )
         for name, one in self.answers.items():
             columns[f"{key}_{name}"] = pd.Categorical(one)
         if self.agreement is not None:
@@ -335,6 +337,11 @@ class Annotation:
             facts["population_markers"] = self.populations.markers
             tables[populations_of(key)] = self.populations.table
         return tables, kept
+
+
+def set_word(name: str) -> str:
+    """A type as it stands in ``obs[f"{key}_set"]``, where "|" parts the types: "¦" for "|"."""
+    return name.replace("|", "¦")
 
 
 def group_names(key: str, clusters: str | None) -> tuple[str, ...]:

@@ -134,6 +134,7 @@ def consensus(models: Sequence[Annotator | str | Path]) -> Consensus:
     OptionError
         Fewer than two, other types, a model that held nothing out, or other cells held out.
     """
+    models = [models] if isinstance(models, str | Path | Annotator) else models
     opened = [one if isinstance(one, Annotator) else load(one) for one in models]
     if len(opened) < 2:
         raise OptionError(f"A consensus needs two models or more; {len(opened)} given.")
@@ -143,6 +144,8 @@ def consensus(models: Sequence[Annotator | str | Path]) -> Consensus:
         while name in named:
             name, number = f"{one.method.name}_{number}", number + 1
         named[name] = one
+    if len({one.facts()["hash"] for one in opened}) < len(opened):
+        raise OptionError("A model is given twice: a consensus needs different ones.")
     first = opened[0].label_names
     for name, one in named.items():
         if one.label_names != first:

@@ -166,8 +166,8 @@ def annotate(
     print_notes(calls.notes)
     print(f"\nWrote {out}: obs[{columns[0]!r}] and obs[{columns[1]!r}] of {len(calls):,} cells")
     if report is not None:
-        lead = namer.lead if isinstance(namer, cytonym.Consensus) else namer
-        cytonym.report(out, report, model=lead, key=key)
+        single = None if isinstance(namer, cytonym.Consensus) else namer
+        cytonym.report(out, report, model=single, key=key)
         print(f"Wrote {report}: a page about them")
 
 

@@ -43,6 +43,7 @@ def evaluate(
     from cytonym.data.labels import check_labels
     from cytonym.data.read import read_obs
     from cytonym.evaluate import scores, set_scores
+    from cytonym.result import set_word
     from cytonym.view.text import json_text
 
     if truth == key:
@@ -88,13 +89,14 @@ def evaluate(
         record["ontology"] = terms.to_dict() | {"open": [one.label for one in mapping.open]}
     held = None
     if said is not None and f"{key}_set" in obs:
-        held = set_scores(known, *_sets(obs, f"{key}_set", batch, file.name))
+        words = [None if one is None else set_word(one) for one in known]
+        held = set_scores(words, *_sets(obs, f"{key}_set", batch, file.name))
         record["sets"] = held.to_dict(orient="records")
     elif batch is not None:
         raise DataError(
             Problem(
                 f"--batch is for prediction sets, and there is no obs['{key}_set']",
-                "annotate with a model that held cells out (the default of cytonym fit)",
+                "annotate with a model for which 50 labelled cells or more were held out",
             ),
             subject=file.name,
         )

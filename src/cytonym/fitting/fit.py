@@ -32,6 +32,7 @@ from cytonym.fitting.trusting import learn_trust
 from cytonym.methods import Method, get, registry
 from cytonym.opening import Data, check_together, check_transforms, check_values, unread
 from cytonym.options import Settings, parse
+from cytonym.trust.read import UNTRIED
 from cytonym.trust.trust import Trust
 from cytonym.types import FeatureSpace
 
@@ -137,6 +138,7 @@ def fit(
         held = holdout(kinds, share=validation, seed=seed, groups=groups)
         if groups is not None and validation:
             whole, every = len(np.unique(groups[held])), len(np.unique(groups))
+            whole *= len(np.unique(kinds[held])) > 1  # one type alone would teach nothing
             notes.append(
                 f"held out: {whole} of the {every} batches in obs[{column!r}]"
                 if whole
@@ -152,6 +154,8 @@ def fit(
         found = learn(recipe, parsed, task, held, folder, progress)
         labelled = found.fitted.feed.of(np.flatnonzero(task.y >= 0))
         salience = mean_salience(recipe, found.fitted.net, labelled, len(task.names))
+    if labels is not None and found.trust is None and validation:
+        notes.append(UNTRIED)
     report = FitReport(
         held_out=found.table,
         per_type=found.per_type,
@@ -241,7 +245,7 @@ def _untested(task: Task, held: np.ndarray) -> list[str]:
     if not len(absent):
         return []
     listed = ", ".join(str(name) for name in task.names[absent[:5]]) + ", ..." * (len(absent) > 5)
-    return [f"{len(absent)} types have too few cells to hold any out and were not tested: {listed}"]
+    return [f"{len(absent)} types have no cell among those held out and were not tested: {listed}"]
 
 
 # --- the data ----------------------------------------------------------------------------------

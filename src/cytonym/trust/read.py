@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import softmax
 
 from cytonym.errors import OptionError
-from cytonym.reserved import DOUBLETS, JUNK, UNKNOWN
+from cytonym.reserved import DOUBLETS, JUNK, REJECTED, UNKNOWN
 from cytonym.trust.said import Said
 
 SHIFT = 3.0
@@ -115,6 +115,11 @@ def read(
     chance = trust.probabilities(said)
     within = trust.sets(said, coverage)
     labels, strange, notes = known[chance.argmax(1)], None, []
+    if mixed_up := [name for name in names if name in REJECTED]:
+        notes.append(
+            f"types of the model are called {' and '.join(mixed_up)}, as rejected cells are: rename "
+            "them in the reference"
+        )
     tried = trust.tried(said)
     if not tried.all():
         notes.append(

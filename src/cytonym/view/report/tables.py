@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cytonym.data.inspect import BATCHES
+from cytonym.result import set_word
 from cytonym.view.report.cells import Annotated, as_text
 from cytonym.view.report.facts import (
     Answers,
@@ -152,7 +153,7 @@ def sets(found: Annotated, key: str, truth: np.ndarray | None) -> Sets | None:
     holds, known = None, 0
     if truth is not None:
         pairs = [pair for pair in zip(number, truth, strict=True) if pair[1] is not None]
-        inside = [label in members[place] for place, label in pairs]
+        inside = [set_word(str(label)) in members[place] for place, label in pairs]
         holds, known = float(np.mean(inside)), len(inside)
     return Sets(table, float(sizes.mean()), holds, known)
 
