@@ -117,8 +117,8 @@ def read(
     labels, strange, notes = known[chance.argmax(1)], None, []
     if mixed_up := [name for name in names if name in REJECTED]:
         notes.append(
-            f"types of the model are called {' and '.join(mixed_up)}, as rejected cells are: rename "
-            "them in the reference"
+            f"types of the model are called {' and '.join(mixed_up)}, as rejected cells are: "
+            "rename them in the reference"
         )
     tried = trust.tried(said)
     if not tried.all():
