@@ -2,7 +2,8 @@
 
 from cytonym.ontology.agreement import OntologyScores, label_scores, ontology_scores
 from cytonym.ontology.backoff import BackOff, back_off
-from cytonym.ontology.mapping import Candidate, LabelMap, Match, map_labels
+from cytonym.ontology.mapping import LabelMap, map_labels
+from cytonym.ontology.match import Candidate, Match
 
 __all__ = [
     "BackOff",

@@ -15,7 +15,7 @@ from cytonym.files import replacing
 from cytonym.ontology.terms import Terms
 
 if TYPE_CHECKING:
-    from cytonym.ontology.mapping import Match
+    from cytonym.ontology.match import Match
 
 COLUMNS = (
     "label",
