@@ -1,5 +1,7 @@
 """What a model knows of its own answers, through a whole fit."""
 
+from dataclasses import replace
+
 import anndata as ad
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from cytonym.data.altered import pairs_of
 from cytonym.data.simulate import simulate
 from cytonym.errors import OptionError
 from cytonym.trust.said import patterns
+from cytonym.trust.trust import Temperatures
 
 N = 900
 
@@ -79,6 +82,24 @@ def test_a_saved_model_says_the_same(model, cells, tmp_path):
     np.testing.assert_array_equal(one.probabilities, other.probabilities)
     np.testing.assert_array_equal(one.labels, other.labels)
     assert [*one.sets] == [*other.sets]
+
+
+def test_an_answer_with_a_temperature_for_each_pattern_can_be_written(model, cells, tmp_path):
+    by = Temperatures({"": 1.0, "rna": 1.2, "rna+atac": 2.0})
+    several = replace(model, trust=replace(model.trust, temperatures=by))
+    new = cells[600:650].copy()
+    several.annotate(new, progress=False).write(new, tmp_path / "named.h5ad")
+    facts = ad.read_h5ad(tmp_path / "named.h5ad").uns["cell_type_pred"]["calibration"]
+    assert facts["temperatures"] == {"all": 1.0, "rna": 1.2, "rna+atac": 2.0}
+
+
+def test_cells_of_a_pattern_that_was_not_held_out_are_not_rejected(model, cells):
+    other = replace(model, trust=replace(model.trust, patterns={"atac": 200, "rna": 49}))
+    far = cells[600:].copy()
+    far.X = np.random.default_rng(0).poisson(3, far.shape).astype("f4")
+    calls = other.annotate(far, progress=False)
+    assert not {"Unknown", "doublets"} & {*calls.labels}
+    assert any("other modalities than those held out" in note for note in calls.notes)
 
 
 def test_without_held_out_cells_nothing_is_claimed(cells):
