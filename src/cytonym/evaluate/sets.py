@@ -60,7 +60,9 @@ def set_scores(
     parts = []
     for by in ("all", "type", "batch")[: 2 + (batch is not None)]:
         groups = frame.groupby(by, sort=True)
-        means = groups[["holds", "size"]].mean().rename(columns={"holds": "coverage"})
-        means.insert(0, "cells", groups.size())
-        parts.append(means.rename_axis("group").reset_index().assign(by=by))
-    return pd.concat(parts, ignore_index=True)[["by", "group", "cells", "coverage", "size"]]
+        table = groups.agg(
+            cells=("holds", "size"), coverage=("holds", "mean"), size=("size", "mean")
+        )
+        parts.append(table.rename_axis("group").reset_index().assign(by=by))
+    columns = ["by", "group", "cells", "coverage", "size"]
+    return pd.DataFrame(pd.concat(parts, ignore_index=True), columns=columns)

@@ -114,7 +114,8 @@ def read(
         return Answer(known[chance.argmax(1)], chance.max(1), chance, notes=(UNTRIED,))
     chance = trust.probabilities(said)
     within = trust.sets(said, coverage)
-    labels, strange, notes = known[chance.argmax(1)], None, []
+    labels, strange = known[chance.argmax(1)], None
+    notes: list[str] = []
     if mixed_up := [name for name in names if name in REJECTED]:
         notes.append(
             f"types of the model are called {' and '.join(mixed_up)}, as rejected cells are: "
@@ -143,9 +144,8 @@ def read(
         "calibration": {**trust.facts, "temperatures": trust.by_pattern()},
         "asked": {"coverage": coverage, "reject": reject},
     }
-    return Answer(
-        labels, chance.max(1), chance, listed(chance, within, known), strange, notes, facts
-    )
+    sets = listed(chance, within, known)
+    return Answer(labels, chance.max(1), chance, sets, strange, tuple(notes), facts)
 
 
 def check_shares(coverage: float, reject: float) -> None:
