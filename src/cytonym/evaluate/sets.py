@@ -65,4 +65,4 @@ def set_scores(
         )
         parts.append(table.rename_axis("group").reset_index().assign(by=by))
     columns = ["by", "group", "cells", "coverage", "size"]
-    return pd.DataFrame(pd.concat(parts, ignore_index=True), columns=columns)
+    return pd.concat(parts, ignore_index=True).loc[:, columns]
