@@ -108,7 +108,8 @@ class Annotator:
             Share of cells whose own type is to be in their prediction set.
         reject
             Cells that look less like the reference's types than all but this share of its own
-            cells are called ``Unknown``; 0: none.
+            cells are called ``Unknown`` (or ``doublets``), and ``junk`` of which too little is
+            seen; 0: none is.
         batch_size
             Cells at a time; the answer does not depend on it.
 

@@ -42,7 +42,7 @@ class Annotation:
     cells
         ``(cells,)`` str cell names.
     labels
-        ``(cells,)`` object, of str: the most probable type, or ``Unknown``.
+        ``(cells,)`` object, of str: the most probable type, or ``Unknown``, ``doublets``, ``junk``.
     confidence
         ``(cells,)`` float32 in [0, 1]: the probability of the most probable type.
     probabilities

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -13,39 +12,13 @@ from types import SimpleNamespace
 import anndata as ad
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import cytonym
-from cytonym.cli import app
+from command import call, run
 from cytonym.data.simulate import simulate, simulate_multiome
 from cytonym.errors import CytonymError
 
 COMMAND = Path(sys.executable).parent / "cytonym"
-
-
-def run(*words, code: int = 0, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run ``cytonym``; it must end with ``code`` and without a traceback."""
-    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # tests run side by side
-    done = subprocess.run(
-        [COMMAND, *map(str, words)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=one_thread,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    assert done.returncode == code, f"{done.returncode}:\n{done.stdout}\n{done.stderr}"
-    return done
-
-
-def call(*words) -> str:
-    """The same command inside this process, which is quicker: what it prints."""
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.stdout
 
 
 def strict(text: str):
@@ -154,10 +127,14 @@ def test_methods_lists_the_registry_and_the_options_of_one():
     assert "sctrans" in call("methods")
 
 
-def test_version_is_that_of_the_package():
+def test_both_ways_to_start_the_program_say_the_version_of_the_package():
     from importlib.metadata import version
 
-    assert run("--version").stdout == f"cytonym {version('cytonym')}\n"
+    installed = Path(sys.executable).with_name("cytonym")
+    for start in ([installed], [sys.executable, "-m", "cytonym"]):
+        done = subprocess.run([*start, "--version"], capture_output=True, text=True, check=True)
+        assert done.stdout == f"cytonym {version('cytonym')}\n"
+        assert done.stderr == ""
 
 
 # --- bad input ---------------------------------------------------------------------------------

@@ -1,10 +1,7 @@
 """The commands of a fit without labels, run as installed."""
 
 import json
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
 import anndata as ad
 import mudata
@@ -12,25 +9,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from command import run
 from cytonym.cli import app
 from cytonym.data.simulate import simulate_multiome
 from cytonym.errors import CytonymError
 
-COMMAND = Path(sys.executable).with_name("cytonym")
 SMALL = [
     word
     for setting in ("epochs=6", "dim=4", "epi_hidden=16,", "rna_hidden=16,", "cycle=1")
     for word in ("--set", setting)
 ]
-
-
-def run(*words, code=0):
-    done = subprocess.run(
-        [COMMAND, *map(str, words)], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import anndata as ad
@@ -14,29 +11,13 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from command import run
 from cytonym.cli import app
 from cytonym.data.simulate_regulation import simulate_regulation
 from cytonym.errors import CytonymError
 
 pytest.importorskip("pyfaidx")
 pytest.importorskip("bioframe")
-
-COMMAND = Path(sys.executable).parent / "cytonym"
-
-
-def run(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run ``cytonym network`` on the RNA in the folder; it must end with ``code``."""
-    done = subprocess.run(
-        [COMMAND, "network", "rna.h5ad", *words],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    assert done.returncode == code, f"{done.returncode}:\n{done.stdout}\n{done.stderr}"
-    return done
 
 
 GIVEN = ("--atac", "atac.h5ad", "--genome", "genome.fa", "--genes", "genes.bed")
@@ -59,7 +40,7 @@ def folder(tmp_path_factory) -> Path:
 
 def test_network_writes_edges_activity_and_deviations_and_prints_the_top_factors(folder):
     outs = ("--out", "edges.tsv", "--activity", "activity.h5ad", "--deviations", "dev.h5ad")
-    done = run(folder, *GIVEN, *MOTIFS, "--known", "known.tsv", *outs)
+    done = run("network", "rna.h5ad", *GIVEN, *MOTIFS, "--known", "known.tsv", *outs, cwd=folder)
     edges = pd.read_csv(folder / "edges.tsv", sep="\t")
     columns = ["type", "factor", "gene", "coefficient", "peaks", "r", "p", "q", "r2"]
     assert [*edges.columns] == columns
@@ -81,7 +62,7 @@ def test_network_writes_edges_activity_and_deviations_and_prints_the_top_factors
 
 def test_network_by_type_as_json_has_the_types_and_nothing_else_on_stdout(folder):
     words = ("--labels", "cell_type", "--signed", "--quiet", "--json")
-    done = run(folder, *GIVEN, *MOTIFS, *words, "--out", "by_type.tsv")
+    done = run("network", "rna.h5ad", *GIVEN, *MOTIFS, *words, "--out", "by_type.tsv", cwd=folder)
     record = json.loads(done.stdout)
     edges = pd.read_csv(folder / "by_type.tsv", sep="\t")
     assert record["edges"] == len(edges)
@@ -95,7 +76,7 @@ def test_bad_files_end_with_2_and_are_told_together_and_nothing_is_written(folde
     (folder / "other.fa").write_text(">chrZ\nACGT\n", encoding="utf-8")
     given = ("--atac", "atac.h5ad", "--genome", "other.fa", "--genes", "genes.bed")
     words = ("--motifs", "genes.bed", "--labels", "typ", "--out", "bad.tsv")
-    done = run(folder, *given, *words, code=2)
+    done = run("network", "rna.h5ad", *given, *words, code=2, cwd=folder)
     assert "cannot be used (3 problems)" in done.stderr
     for word in ("it has chrZ", "no line says 'MEME version'", "no column 'typ'"):
         assert word in done.stderr

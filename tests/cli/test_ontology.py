@@ -7,22 +7,12 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 import cytonym
-from cytonym.cli import app
+from command import call
 from cytonym.data.simulate import simulate
 from cytonym.errors import CytonymError, DataError, OptionError
 from cytonym.ontology import back_off, map_labels
-
-
-def call(*words) -> str:
-    """What the command prints."""
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.stdout
 
 
 @pytest.fixture

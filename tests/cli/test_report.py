@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 import cytonym
+from command import run
 from cytonym.data.simulate import simulate
 
 pytest.importorskip("jinja2")
-
-
-def run(*words, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run the command line of this Python; it must end with ``code`` and without a traceback."""
-    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "cytonym", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, env=one_thread, check=False)
-    assert "Traceback" not in done.stderr, done.stderr
-    assert done.returncode == code, f"{done.returncode}:\n{done.stdout}\n{done.stderr}"
-    return done
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,12 @@
 """The commands of a fit on the DNA of peaks, run as installed."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import anndata as ad
 import numpy as np
 import pytest
 
+from command import run
 from cytonym.data.simulate_domains import simulate_domains
 
-COMMAND = Path(sys.executable).with_name("cytonym")
 SMALL = [
     word
     for setting in ("window=500", "k=4", "dim=8", "trunk_hidden=32", "trunk_epochs=8", "epochs=20")
@@ -29,21 +24,9 @@ def folder(tmp_path_factory):
     world.reference.write_h5ad(place / "reference.h5ad")
     world.query.obs = world.query.obs.rename(columns={"cell_type": "truth"})
     world.query.write_h5ad(place / "query.h5ad")
-    return place
-
-
-def run(folder, *words, code=0):
-    done = subprocess.run(
-        [COMMAND, *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={**os.environ, "CYTONYM_CACHE": str(folder / "cache")},
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CYTONYM_CACHE", str(place / "cache"))
+        yield place
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +34,7 @@ def model(folder):
     out = folder / "m.cytonym"
     fit = ["fit", folder / "reference.h5ad", "--labels", "cell_type", "--out", out]
     dna = ["--genome", folder / "genome.fa", "--query", folder / "query.h5ad"]
-    done = run(folder, *fit, *dna, *SMALL)
+    done = run(*fit, *dna, *SMALL)
     assert "seqalign" in done.stdout
     assert "160 cells of the query" in done.stdout
     return out
@@ -60,7 +43,7 @@ def model(folder):
 def test_atac_with_a_genome_goes_to_seqalign_and_names_peaks_that_are_not_shared(folder, model):
     out = folder / "named.h5ad"
     asked = ["annotate", folder / "query.h5ad", "--model", model, "--out", out]
-    run(folder, *asked, "--genome", folder / "genome.fa")
+    run(*asked, "--genome", folder / "genome.fa")
     cells = ad.read_h5ad(out)
     known = cells.obs["truth"].isin(cells.obs["cell_type_pred"].cat.categories)
     right = cells.obs["cell_type_pred"].astype(str) == cells.obs["truth"].astype(str)
@@ -73,8 +56,8 @@ def test_atac_with_a_genome_goes_to_seqalign_and_names_peaks_that_are_not_shared
 def test_without_a_genome_or_a_network_the_remedy_is_told_and_nothing_is_written(folder, model):
     out = folder / "none.h5ad"
     asked = ["annotate", folder / "query.h5ad", "--model", model, "--out", out]
-    assert "there is no genome" in run(folder, *asked, code=2).stderr
-    done = run(folder, *asked, "--genome", "hg38", "--offline", code=2)
+    assert "there is no genome" in run(*asked, code=2).stderr
+    done = run(*asked, "--genome", "hg38", "--offline", code=2)
     assert "nothing may be fetched (offline)" in done.stderr
     assert "hg38.fa.gz, unpack it" in done.stderr
     assert not out.exists()
@@ -86,7 +69,7 @@ def test_without_dna_peaks_have_to_overlap(folder):
     query[:, ~query.var["locus"].isin(shared)].write_h5ad(folder / "apart.h5ad")
     fit = ["fit", folder / "reference.h5ad", "--labels", "cell_type", "--method", "seqalign"]
     lsi = ["--query", folder / "apart.h5ad", "--set", "embedder=lsi"]
-    done = run(folder, *fit, "--out", folder / "no.cytonym", *lsi, code=2)
+    done = run(*fit, "--out", folder / "no.cytonym", *lsi, code=2)
     assert "only 0 of the reference's 800 atac features" in done.stderr
     assert "by the DNA of their peaks" in done.stderr
     assert not (folder / "no.cytonym").exists()

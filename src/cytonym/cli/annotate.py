@@ -132,8 +132,7 @@ def annotate(
     for file in (query, atac):
         if file is not None:
             check_free(file, key, columns=columns, matrices=matrices)
-    if generate_missing is not None:
-        how["generate_missing"] = generate_missing
+    more: dict[str, Any] = {"generate_missing": generate_missing} if generate_missing else {}
     calls = namer.annotate(
         cells,
         genome=genome,
@@ -142,11 +141,11 @@ def annotate(
         batch_size=batch_size,
         progress=not quiet,
         **how,
+        **more,
     )
     if majority_voting:
         calls = calls.voted(clusters, min_prop=min_prop or 0.0, column=over_clustering)
     if not no_populations:
-        how.pop("generate_missing", None)
         calls = calls.with_populations(cells, **how)
     if wanted is not None:
         calls = calls.with_terms(review, wanted)

@@ -12,23 +12,10 @@ from cytonym.types import CellSource, FeatureSpace
 
 
 @dataclass(frozen=True, eq=False)
-class Thinned:
-    """Cells of which every count was kept with a probability; a :class:`CellSource`.
-
-    Attributes
-    ----------
-    source
-        Whose values are counts.
-    rows
-        ``(cells,)`` int, of the source.
-    share
-        ``(cells,)`` in (0, 1], the probability.
-    """
+class Altered:
+    """What both have from the source, whose values are counts."""
 
     source: CellSource
-    rows: np.ndarray
-    share: np.ndarray
-    seed: int = 0
 
     @property
     def spaces(self) -> Mapping[str, FeatureSpace]:
@@ -39,6 +26,23 @@ class Thinned:
     def values(self) -> Mapping[str, str]:
         """Those of the source."""
         return self.source.values
+
+
+@dataclass(frozen=True, eq=False)
+class Thinned(Altered):
+    """Cells of which every count was kept with a probability; a :class:`CellSource`.
+
+    Attributes
+    ----------
+    rows
+        ``(cells,)`` int, of the source.
+    share
+        ``(cells,)`` in (0, 1], the probability.
+    """
+
+    rows: np.ndarray
+    share: np.ndarray
+    seed: int = 0
 
     @property
     def cells(self) -> np.ndarray:
@@ -65,29 +69,16 @@ class Thinned:
 
 
 @dataclass(frozen=True, eq=False)
-class Doubled:
+class Doubled(Altered):
     """Doublets: each the sum of two cells of a source; a :class:`CellSource`.
 
     Attributes
     ----------
-    source
-        Whose values are counts.
     pairs
         ``(doublets, 2)`` int rows of the source, that have the same modalities.
     """
 
-    source: CellSource
     pairs: np.ndarray
-
-    @property
-    def spaces(self) -> Mapping[str, FeatureSpace]:
-        """Those of the source."""
-        return self.source.spaces
-
-    @property
-    def values(self) -> Mapping[str, str]:
-        """Those of the source."""
-        return self.source.values
 
     @property
     def cells(self) -> np.ndarray:

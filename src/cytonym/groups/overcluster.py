@@ -50,7 +50,8 @@ def over_cluster(embedding: np.ndarray, *, seed: int = 0) -> np.ndarray:
         raise DataError(problem, subject="the embedding")
     own = "give clusters of your own (clusters=, --over-clustering COLUMN)"
     fine = resolution(len(x))
-    return by_size(leiden(x, NEIGHBOURS, fine, seed, rounds=ROUNDS, instead=own)).astype(object)
+    codes = leiden(x, NEIGHBOURS, fine, seed, rounds=ROUNDS, instead=own)
+    return by_size(codes).astype(str).astype(object)
 
 
 def leiden(
@@ -88,10 +89,10 @@ def leiden(
 
 
 def by_size(codes: np.ndarray) -> np.ndarray:
-    """Clusters as str, ``"0"`` the largest; of equals the one whose first cell comes first."""
+    """Int codes anew, 0 the largest; of equals the one whose first cell comes first."""
     _, first, place, counts = np.unique(
         codes, return_index=True, return_inverse=True, return_counts=True
     )
     rank = np.empty(len(counts), dtype=np.int64)
     rank[np.lexsort([first, -counts])] = np.arange(len(counts))
-    return rank[place].astype(str)
+    return rank[place]

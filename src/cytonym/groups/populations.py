@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cytonym.groups.markers import MARKERS, markers
+from cytonym.groups.overcluster import by_size
 from cytonym.reserved import UNKNOWN
 from cytonym.types import CellSource
 
@@ -128,9 +129,5 @@ def grouped(embedding: np.ndarray, *, seed: int = 0) -> np.ndarray:
             ).fit(x)
             if (fit := mixture.bic(x)) < best:
                 best, codes = fit, mixture.predict(x)
-    _, first, place, counts = np.unique(
-        codes, return_index=True, return_inverse=True, return_counts=True
-    )
-    rank = np.empty(len(counts), dtype=np.int64)
-    rank[np.lexsort([first, -counts])] = np.arange(len(counts))
-    return np.where(counts[place] >= LEAST, rank[place], -1)
+    codes = by_size(codes)
+    return np.where(np.bincount(codes)[codes] >= LEAST, codes, -1)

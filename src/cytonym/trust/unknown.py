@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from cytonym.trust.conformal import quantile
-from cytonym.trust.reference import Reference
+from cytonym.trust.reference import Reference, under
 from cytonym.trust.said import Said
 
 
@@ -73,8 +73,7 @@ class Rejector:
     @classmethod
     def restore(cls, state: Mapping[str, np.ndarray]) -> Self:
         """Back from :meth:`state`."""
-        own = {name: one for name, one in state.items() if name.startswith("reference/")}
-        reference = Reference.restore({k.removeprefix("reference/"): v for k, v in own.items()})
+        reference = Reference.restore(dict(under("reference/", state)))
         return cls(reference, state["level"], state["spread"], state["known"])
 
 
