@@ -39,7 +39,7 @@ LAYERS = [
         "networking",
         "several",
     ],
-    ["cli", "view", "demo", "__init__", "__main__"],
+    ["reproduce", "cli", "view", "demo", "__init__", "__main__"],
 ]
 APART = {"data", "methods", "train", "evaluate"}
 FORBIDDEN = {

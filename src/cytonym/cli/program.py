@@ -17,6 +17,7 @@ from cytonym.cli.judge import evaluate, report
 from cytonym.cli.look import count, demo, explain, inspect, methods
 from cytonym.cli.publish import export, ontology
 from cytonym.cli.regulation import network
+from cytonym.cli.reproduce import reproduce
 from cytonym.errors import CytonymError
 
 app = typer.Typer(
@@ -53,6 +54,7 @@ COMMANDS = (
     report,
     explain,
     methods,
+    reproduce,
     demo,
 )
 """In the order in which the help lists them."""

@@ -1,0 +1,146 @@
+"""The command that runs published experiments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cytonym.cli.options import Genome, Json, Quiet
+from cytonym.cli.shown import talk
+from cytonym.errors import OptionError
+
+
+def reproduce(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="An experiment; without: list them.")
+    ] = None,
+    on: Annotated[
+        list[Path] | None,
+        typer.Option("--on", metavar="FILE", help="Run it on these data instead; repeatable."),
+    ] = None,
+    labels: Annotated[
+        str, typer.Option(metavar="COLUMN", help="With --on: column of types.")
+    ] = "cell_type",
+    batch: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="With --on: batches, donors or data sets.")
+    ] = None,
+    genome: Genome = None,
+    genes: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.bed", help="Where genes lie, for experiments with links."),
+    ] = None,
+    known: Annotated[
+        Path | None, typer.Option(metavar="FILE.tsv", help="Known factors and targets.")
+    ] = None,
+    motifs: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Motifs (MEME); default: JASPAR.")
+    ] = None,
+    markers: Annotated[
+        Path | None, typer.Option(metavar="FILE.tsv", help="Known markers: columns type, gene.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the paper's own files lie.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Default: reproduce/NAME.")
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="0-4", help="Seeds; default: as declared.")
+    ] = None,
+    ways: Annotated[
+        list[str] | None, typer.Option("--way", metavar="NAME", help="Only this way; repeatable.")
+    ] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="An option for every way; repeatable."),
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Run an experiment of one of the four papers; published numbers stand beside ours.
+
+    A run that was stopped goes on where it was. Without the paper's files it says which are
+    missing and where they come from; --on runs the same protocol on other data.
+    """
+    from cytonym.reproduce import EXPERIMENTS
+    from cytonym.view.text import json_text
+
+    if name is None:
+        print(json_text(_listed()) if as_json else _list())
+        return
+    if name not in EXPERIMENTS:
+        from cytonym.errors import suggest
+
+        raise OptionError(f"There is no experiment {name!r}.\n    → {suggest(name, EXPERIMENTS)}")
+    experiment, out = EXPERIMENTS[name], out or Path("reproduce") / name
+    wanted = _seeds(seeds)
+    talk(quiet=True)  # a bar says how far it is; what each fit says is not for here
+    from cytonym.options import as_dict
+    from cytonym.reproduce import Beside, of_paper, on_files, run
+
+    beside = Beside(labels, batch, Path(genome) if genome else None, genes, known, motifs, markers)
+    if on:
+        data, missing = on_files(experiment, on, beside), []
+    else:
+        data, missing = of_paper(experiment, folder, beside)
+    found = run(
+        experiment,
+        data,
+        out,
+        seeds=wanted,
+        ways=ways,
+        options=as_dict(words or []),
+        missing=missing,
+        progress=not quiet,
+    )
+    if as_json:
+        print(json_text(found.table.to_dict(orient="records")))
+        return
+    print(f"{experiment.name}: {experiment.what} ({experiment.paper}, {experiment.shows})\n")
+    print(found.table.to_string(index=False))
+    if missing:
+        print(f"\nNot run, because their files are not here: {', '.join(missing)}")
+    print(f"\nWrote {out}/table.md, table.csv, rows.csv, figure.png; lines in lines.jsonl")
+
+
+def _seeds(text: str | None) -> list[int] | None:
+    """Seeds of ``0-4`` or ``0,2,3``."""
+    if text is None:
+        return None
+    try:
+        bounds = [[int(one) for one in part.split("-")] for part in text.split(",")]
+        found = [seed for part in bounds for seed in range(part[0], part[-1] + 1)]
+    except ValueError:
+        found = []
+    if not found:
+        raise OptionError(f"--seeds is {text!r}\n    → write 0, 0-4 or 0,2,3")
+    return found
+
+
+def _listed() -> list[dict[str, str]]:
+    from cytonym.reproduce import EXPERIMENTS
+
+    return [
+        {
+            "name": one.name,
+            "paper": one.paper,
+            "shows": one.shows,
+            "what": one.what,
+            "data": ", ".join(one.data),
+        }
+        for one in EXPERIMENTS.values()
+    ]
+
+
+def _list() -> str:
+    rows, lines, paper = _listed(), [], None
+    width = max(len(row["name"]) for row in rows)
+    for row in rows:
+        if row["paper"] != paper:
+            paper = row["paper"]
+            lines += ["", paper]
+        lines.append(f"  {row['name']:{width}}  {row['what']}")
+    tail = "cytonym reproduce NAME runs one; with --on FILE on other data."
+    return "\n".join([*lines[1:], "", tail])

@@ -1,0 +1,67 @@
+"""Results as JSON lines that resume: what is in the file is not run again."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cytonym.errors import DataError, Problem
+
+
+class Lines:
+    """The lines of a file, each with a key that tells it from the others.
+
+    A last line that a kill cut short is dropped when the file is opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.found: list[dict[str, Any]] = []
+        if path.exists():
+            self._read()
+
+    def _read(self) -> None:
+        text = self.path.read_bytes()
+        complete = text[: text.rfind(b"\n") + 1]
+        for number, line in enumerate(complete.splitlines(), 1):
+            try:
+                self.found.append(json.loads(line))
+            except json.JSONDecodeError as error:
+                remedy = "repair or remove this line; what it holds is then run again"
+                problem = Problem(f"line {number} is not JSON ({error})", remedy)
+                raise DataError(problem, subject=str(self.path)) from error
+        if complete != text:
+            with self.path.open("rb+") as file:
+                file.truncate(len(complete))
+
+    def get(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The line with this key."""
+        wanted = plain(key)
+        return next((line for line in self.found if line["key"] == wanted), None)
+
+    def add(self, key: Mapping[str, Any], rows: list[dict[str, Any]], **facts: Any) -> None:
+        """Append a line; it is on the disk when this returns."""
+        line = {"key": plain(key), "rows": plain(rows), **plain(facts)}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.found.append(line)
+
+
+def plain(value: Any) -> Any:
+    """As JSON gives it back; numbers that are not finite become None."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,179 @@
+"""Names of the query by a model of the reference, and how right they are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import cytonym
+from cytonym.annotator import Annotator
+from cytonym.evaluate import cluster_scores, scores
+from cytonym.evaluate.metrics import Scores, rare_types
+from cytonym.methods import get
+from cytonym.reproduce.divide import labels
+from cytonym.reproduce.record import LABEL, Case, Parts, Way
+
+Rows = list[dict[str, Any]]
+
+
+def learn(case: Case, way: Way, seed: int, *, named: bool = True) -> Annotator:
+    """A model of the reference; the first fit, which only serves the report's table, is left out.
+
+    A method that names without being taught (``named=False``) sees no labels.
+    """
+    return cytonym.fit(
+        read_by(way.method, case.reference),
+        labels=LABEL if named else None,
+        method=way.method,
+        seed=seed,
+        options=dict(way.options),
+        query=_unnamed(read_by(way.method, case.query)) if way.adapts else None,
+        genome=case.data.genome if "atac" in read_by(way.method, case.reference) else None,
+        validation=0 if named else 0.1,
+        progress=False,
+    )
+
+
+def read_by(method: str, parts: Parts) -> dict[str, Any]:
+    """The modalities that a method reads."""
+    return {name: one for name, one in parts.items() if name in get(method).needs.modalities}
+
+
+def _unnamed(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Cells without any column of ``obs``."""
+    return {name: _bare(one) for name, one in parts.items()}
+
+
+def _bare(one: Any) -> Any:
+    out = one.copy()
+    out.obs = pd.DataFrame(index=one.obs_names)
+    return out
+
+
+def asked(model: Annotator, case: Case, parts: Parts) -> Any:
+    """What the model says of cells whose labels it cannot see."""
+    genome = case.data.genome if "atac" in parts else None
+    return model.annotate(
+        _unnamed(read_by(model.method.name, parts)), genome=genome, reject=0, progress=False
+    )
+
+
+def figures(found: Scores) -> dict[str, float]:
+    """Scores of all cells, and of those whose type the reference has."""
+    out = {
+        "accuracy": found.accuracy,
+        "balanced_accuracy": found.balanced_accuracy,
+        "macro_f1": found.macro_f1,
+        "weighted_f1": found.weighted_f1,
+        "kappa": found.kappa,
+    }
+    shared = found.shared or found
+    return {**out, "shared_accuracy": shared.accuracy, "shared_macro_f1": shared.macro_f1}
+
+
+def naming(case: Case, way: Way, seed: int) -> Rows:
+    """Accuracy, balanced accuracy, F1 and kappa."""
+    start = time.monotonic()
+    model = learn(case, way, seed)
+    fitted = time.monotonic()
+    calls = asked(model, case, case.query)
+    took = {"fit_seconds": fitted - start, "name_seconds": time.monotonic() - fitted}
+    truth = labels(case.query)
+    return [{**figures(scores(truth, calls.labels, known=model.label_names)), **took}]
+
+
+def confusion(case: Case, way: Way, seed: int) -> Rows:
+    """Cells by known and predicted type, a row for each pair that occurs."""
+    calls = asked(learn(case, way, seed), case, case.query)
+    found = scores(labels(case.query), calls.labels).confusion
+    return [
+        {"known": str(known), "predicted": str(named), "cells": int(row[named])}
+        for known, row in found.iterrows()
+        for named in found.columns
+        if row[named] > 0
+    ]
+
+
+def by_type(case: Case, way: Way, seed: int) -> Rows:
+    """Precision, recall and F1 of every type, with the cells that taught it."""
+    calls = asked(learn(case, way, seed), case, case.query)
+    taught = pd.Series(labels(case.reference)).value_counts()
+    table = scores(labels(case.query), calls.labels).per_type
+    return [
+        {
+            "type": str(kind),
+            "train": int(taught.get(kind, 0)),
+            "test": int(row["n"]),
+            **{name: float(row[name]) for name in ("precision", "recall", "f1")},
+        }
+        for kind, row in table.iterrows()
+    ]
+
+
+def rare(case: Case, way: Way, seed: int) -> Rows:
+    """Recall and F1 of types with fewer than 50 training cells or 1 % of them, and of others."""
+    table = pd.DataFrame(by_type(case, way, seed))
+    few = rare_types(table["train"].to_numpy())
+    return [
+        {"types": what, "n_types": int(own.sum()), **table.loc[own, ["recall", "f1"]].mean()}
+        for what, own in (("rare", few), ("others", ~few))
+        if own.any()
+    ]
+
+
+def missing(case: Case, way: Way, seed: int) -> Rows:
+    """One model of all modalities, asked with all of them and with each alone."""
+    model, truth = learn(case, way, seed), labels(case.query)
+    given = {
+        "all": case.query,
+        **{f"{name} alone": {name: one} for name, one in case.query.items()},
+    }
+    return [
+        {"asked with": what, **figures(scores(truth, asked(model, case, parts).labels))}
+        for what, parts in given.items()
+    ]
+
+
+def size(case: Case, way: Way, seed: int) -> Rows:
+    """The figures of :func:`naming`, with the number of weights of the network."""
+    start = time.monotonic()
+    model = learn(case, way, seed)
+    took = time.monotonic() - start
+    found = scores(labels(case.query), asked(model, case, case.query).labels)
+    weights = sum(one.numel() for one in model.net.parameters())
+    return [{**figures(found), "weights": weights, "fit_seconds": took}]
+
+
+def clusters(case: Case, way: Way, seed: int) -> Rows:
+    """Agreement of types with clusters of the embedding, and of what is read without a model.
+
+    Both are clusters of the query; the expression is log1p CP10k of all genes, brought to 50
+    principal components of the reference where that is possible.
+    """
+    calls = asked(learn(case, way, seed), case, case.query)
+    truth, out = labels(case.query), []
+    spaces = {"embedding": calls.embedding}
+    if "rna" in case.query:
+        spaces["expression"] = expression(case.reference["rna"], case.query["rna"], seed)
+    for space, x in spaces.items():
+        table = cluster_scores(x, truth, seed=seed)
+        out += [
+            {"space": space, "clusters by": str(by), **row[["nmi", "ari", "purity"]].astype(float)}
+            for by, row in table.iterrows()
+        ]
+    return out
+
+
+def expression(reference: Any, query: Any, seed: int) -> np.ndarray:
+    """``(cells, dim)`` principal components of log1p CP10k, fitted on the reference."""
+    from sklearn.decomposition import PCA
+
+    from cytonym.regulation import log_normalised
+
+    logged = [log_normalised(one.X).toarray() for one in (reference, query)]
+    reduce = PCA(min(50, *(n - 1 for n in logged[0].shape)), random_state=seed)
+    return reduce.fit(logged[0]).transform(logged[1])

@@ -1,0 +1,117 @@
+"""Tables of an experiment: ours, and the published figures beside them, never mixed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cytonym.reproduce.record import Experiment
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """The table, and the files to write by name."""
+
+    table: pd.DataFrame
+    files: Mapping[str, str]
+
+
+def frame_of(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row for each row of each line, with the line's key."""
+    return pd.DataFrame(
+        [
+            {**{k: v for k, v in line["key"].items() if k != "options"}, **row}
+            for line in lines
+            for row in line["rows"]
+        ]
+    )
+
+
+def summary(experiment: Experiment, frame: pd.DataFrame) -> pd.DataFrame:
+    """Mean ± standard deviation over the seeds of each data set, way and row, as text.
+
+    Where there are several cases with one name of data (folds), a seed's value is their mean.
+    """
+    by = ["data", *experiment.by, "way"]
+    shown = [name for name in experiment.figures if name in frame]
+    numbers: Any = frame[shown].apply(pd.to_numeric)
+    seeds = pd.concat([frame[[*by, "seed"]], numbers], axis=1)
+    seeds = seeds.groupby([*by, "seed"], sort=False, dropna=False)[shown].mean()
+    rows = []
+    for values, own in seeds.groupby(by, sort=False, dropna=False):
+        row = dict(zip(by, values, strict=True))
+        row["seeds"] = len(own)
+        rows.append({**row, **{name: spread(own[name].to_numpy()) for name in shown}})
+    return pd.DataFrame(rows)
+
+
+def spread(values: np.ndarray) -> str:
+    """Mean, and the standard deviation where there is more than one value."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return ""
+    digits = 3 if np.abs(values).max() < 100 else 0
+    text = f"{values.mean():.{digits}f}"
+    return f"{text} ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else text
+
+
+def published(experiment: Experiment) -> pd.DataFrame:
+    """What the paper says: a row a method, a column a data set."""
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for one in experiment.published:
+        text = " / ".join(f"{value:.3f}" for value in one.figures.values())
+        rows.setdefault((one.way, one.source), {})[one.data] = text
+    table = pd.DataFrame(
+        [{"method": way, **own, "source": source} for (way, source), own in rows.items()]
+    )
+    return table[[name for name in table if name != "source"] + ["source"] * bool(len(table))]
+
+
+def page(
+    experiment: Experiment, frame: pd.DataFrame, run: Mapping[str, Any], missing: Sequence[str]
+) -> Page:
+    """``table.md``, ``table.csv``, ``published.csv`` and ``rows.csv``."""
+    table, theirs = summary(experiment, frame), published(experiment)
+    parts = [
+        f"# {experiment.name}",
+        f"{experiment.paper}, {experiment.shows}: {experiment.what}.",
+        "## Measured here",
+        markdown(table),
+        "Mean ± standard deviation over the seeds.",
+    ]
+    if missing:
+        parts.append(f"Not run, because their files are not here: {', '.join(missing)}.")
+    parts.append("\n".join(f"- {note}" for note in experiment.notes))
+    if len(theirs):
+        parts += [
+            "## Published",
+            f"{' / '.join(experiment.published[0].figures)}, from the paper, not measured here. "
+            "Only numbers on the same file and split compare.",
+            markdown(theirs.fillna("")),
+        ]
+    files = "; ".join(f"{name} {one}" for name, one in run["sha256"].items())
+    versions = ", ".join(f"{name} {one}" for name, one in run["versions"].items())
+    parts += [
+        "## Where the numbers come from",
+        f"`cytonym reproduce {experiment.name}` · {run['machine']} · {versions}.",
+        f"SHA-256: {files}.",
+    ]
+    out = {
+        "table.md": "\n\n".join(parts) + "\n",
+        "table.csv": table.to_csv(index=False),
+        "rows.csv": frame.to_csv(index=False),
+    }
+    return Page(table, out | ({"published.csv": theirs.to_csv(index=False)} if len(theirs) else {}))
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """A Markdown table; floats with three digits."""
+    rows = [[str(name) for name in frame.columns], ["---"] * frame.shape[1]]
+    for values in frame.itertuples(index=False):
+        rows.append([f"{one:.3f}" if isinstance(one, float) else str(one) for one in values])
+    cells = [[text.replace("|", "¦") for text in row] for row in rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
