@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cytonym.cli.options import Genome, Json, Quiet
+from cytonym.cli.options import Genome, Json, Offline, Quiet
 from cytonym.cli.shown import talk
 from cytonym.errors import OptionError
 
@@ -27,6 +27,7 @@ def reproduce(
         str | None, typer.Option(metavar="COLUMN", help="With --on: batches, donors or data sets.")
     ] = None,
     genome: Genome = None,
+    offline: Offline = False,
     genes: Annotated[
         Path | None,
         typer.Option(metavar="FILE.bed", help="Where genes lie, for experiments with links."),
@@ -73,14 +74,18 @@ def reproduce(
     if name not in EXPERIMENTS:
         from cytonym.errors import suggest
 
-        raise OptionError(f"There is no experiment {name!r}.\n    → {suggest(name, EXPERIMENTS)}")
+        raise OptionError(
+            f"There is no experiment {name!r}.\n    → {suggest(name, [*EXPERIMENTS])}"
+        )
     experiment, out = EXPERIMENTS[name], out or Path("reproduce") / name
     wanted = _seeds(seeds)
     talk(quiet=True)  # a bar says how far it is; what each fit says is not for here
+    from cytonym.dna.fetch import genome_file
     from cytonym.options import as_dict
     from cytonym.reproduce import Beside, of_paper, on_files, run
 
-    beside = Beside(labels, batch, Path(genome) if genome else None, genes, known, motifs, markers)
+    fasta = genome_file(genome) if genome else None
+    beside = Beside(labels, batch, fasta, genes, known, motifs, markers)
     if on:
         data, missing = on_files(experiment, on, beside), []
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
@@ -41,10 +42,16 @@ def batches(data: Data) -> np.ndarray:
     return data.obs[BATCH].astype(str).to_numpy()
 
 
+def sizes_of(y: np.ndarray) -> dict[str, int]:
+    """Cells by type, the largest first."""
+    return {str(kind): int(n) for kind, n in pd.Series(y).value_counts().items()}
+
+
 def common_types(data: Data, least: int = LEAST) -> np.ndarray:
     """Places of the cells whose type has enough of them."""
-    y = pd.Series(labels(data.parts))
-    return np.flatnonzero((y.map(y.value_counts()) >= least).to_numpy())
+    y = labels(data.parts)
+    sizes = sizes_of(y)
+    return np.flatnonzero([sizes[kind] >= least for kind in y])
 
 
 def whole(found: Sequence[Data], seed: int) -> Iterator[Case]:
@@ -64,20 +71,25 @@ def holdout(share: float = 0.8) -> Divide:
 
 
 def ratios(*shares: float) -> Divide:
-    """One case a share of cells that teach."""
+    """One case a share of cells that teach; types of which the least would leave three are kept."""
+    least = math.ceil(3 / min(min(one, 1 - one) for one in shares))
 
     def divide(found: Sequence[Data], seed: int) -> Iterator[Case]:
         for data in found:
             for share in shares:
-                yield _split(data, share, seed, {"data": data.name, "share": share})
+                yield _split(data, share, seed, {"data": data.name, "share": share}, least)
 
     return divide
 
 
-def _split(data: Data, share: float, seed: int, key: dict[str, Any]) -> Case:
-    kept = common_types(data)
+def _split(data: Data, share: float, seed: int, key: dict[str, Any], least: int = LEAST) -> Case:
+    kept = common_types(data, least)
+    if len({*labels(data.parts)[kept]}) < 2:
+        what = f"no two types have {least} cells, which the split needs"
+        raise DataError(Problem(what, "give data with more cells"), subject=data.name)
     y = labels(data.parts)[kept]
-    learn, ask = train_test_split(kept, train_size=share, stratify=y, random_state=seed)
+    parts: Any = train_test_split(kept, train_size=share, stratify=y, random_state=seed)
+    learn, ask = parts
     return Case(key, rows(data.parts, learn), rows(data.parts, ask), data)
 
 
@@ -106,12 +118,12 @@ def uneven(sizes: dict[str, int], *, test: int) -> Divide:
     def divide(found: Sequence[Data], seed: int) -> Iterator[Case]:
         for data in found:
             y = labels(data.parts)
-            counts = pd.Series(y).value_counts()
+            counts = sizes_of(y)
             if len(counts) < len(sizes):
                 what = f"it has {len(counts)} types, and {len(sizes)} are compared"
                 raise DataError(Problem(what, "give data with more types"), subject=data.name)
             same = all(name in counts for name in sizes)
-            names = [*sizes] if same else sorted(map(str, counts.index[: len(sizes)]))
+            names = [*sizes] if same else sorted([*counts][: len(sizes)])
             rng, learn, ask = np.random.default_rng(seed), [], []
             held = {name: min(test, counts[name] // 3) for name in names}
             left = {name: counts[name] - held[name] for name in names}
@@ -135,15 +147,14 @@ def cut_type(*cells: int) -> Divide:
         for data in found:
             full = _split(data, 0.8, seed, {})
             y = labels(full.reference)
-            counts = pd.Series(y).value_counts()
-            enough = counts.index[counts >= max(cells)]
-            if not len(enough):
+            enough = [kind for kind, n in sizes_of(y).items() if n >= max(cells)]
+            if not enough:
                 what = f"no type has {max(cells)} cells in the reference"
                 raise DataError(Problem(what, "give data with more cells"), subject=data.name)
             own = np.random.default_rng(seed).permutation(np.flatnonzero(y == enough[-1]))
             for many in cells:
                 kept = ~np.isin(np.arange(len(y)), own[many:])
-                key = {"data": data.name, "type": str(enough[-1]), "cells": many}
+                key = {"data": data.name, "type": enough[-1], "cells": many}
                 yield Case(key, rows(full.reference, kept), full.query, data)
 
     return divide
@@ -182,7 +193,7 @@ def _joined(found: Sequence[Data]) -> Data:
         for data in found:
             one = data.parts[modality]
             obs = pd.DataFrame({LABEL: one.obs[LABEL], BATCH: data.name}, one.obs_names)
-            ones[data.name] = ad.AnnData(one.X, obs, one.var[[]])
+            ones[data.name] = ad.AnnData(one.X, obs, pd.DataFrame(index=one.var_names))
         parts[modality] = ad.concat(ones, join="inner", index_unique=" ")
         if not parts[modality].n_vars:
             what = f"they share no {modality} feature"

@@ -146,7 +146,7 @@ def _part(cells: Cells, modality: str, rows: np.ndarray, obs: pd.DataFrame) -> A
     space, x = cells.spaces[modality], cells.read(modality, rows)
     values: Any = x
     if cells.values[modality] == "rates":  # what is not stored was not observed
-        values = np.full(x.shape, np.nan, np.float32)
+        values = np.full((len(rows), len(space)), np.nan, np.float32)
         place = x.tocoo()
         values[place.row, place.col] = place.data
     var = pd.DataFrame(dict(space.columns), index=pd.Index(space.names.astype(str)))

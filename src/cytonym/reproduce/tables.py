@@ -39,13 +39,12 @@ def summary(experiment: Experiment, frame: pd.DataFrame) -> pd.DataFrame:
     by = ["data", *experiment.by, "way"]
     shown = [name for name in experiment.figures if name in frame]
     numbers: Any = frame[shown].apply(pd.to_numeric)
-    seeds = pd.concat([frame[[*by, "seed"]], numbers], axis=1)
+    seeds: Any = pd.concat([frame[[*by, "seed"]], numbers], axis=1)
     seeds = seeds.groupby([*by, "seed"], sort=False, dropna=False)[shown].mean()
     rows = []
     for values, own in seeds.groupby(by, sort=False, dropna=False):
-        row = dict(zip(by, values, strict=True))
-        row["seeds"] = len(own)
-        rows.append({**row, **{name: spread(own[name].to_numpy()) for name in shown}})
+        row: dict[str, Any] = dict(zip(by, values, strict=True)) | {"seeds": len(own)}
+        rows.append({**row, **{name: spread(np.asarray(own[name])) for name in shown}})
     return pd.DataFrame(rows)
 
 
@@ -65,10 +64,13 @@ def published(experiment: Experiment) -> pd.DataFrame:
     for one in experiment.published:
         text = " / ".join(f"{value:.3f}" for value in one.figures.values())
         rows.setdefault((one.way, one.source), {})[one.data] = text
-    table = pd.DataFrame(
-        [{"method": way, **own, "source": source} for (way, source), own in rows.items()]
+    data = list(dict.fromkeys(one.data for one in experiment.published))
+    return pd.DataFrame(
+        [
+            {"method": way, **{name: own.get(name, "") for name in data}, "source": source}
+            for (way, source), own in rows.items()
+        ]
     )
-    return table[[name for name in table if name != "source"] + ["source"] * bool(len(table))]
 
 
 def page(
@@ -91,7 +93,7 @@ def page(
             "## Published",
             f"{' / '.join(experiment.published[0].figures)}, from the paper, not measured here. "
             "Only numbers on the same file and split compare.",
-            markdown(theirs.fillna("")),
+            markdown(theirs),
         ]
     files = "; ".join(f"{name} {one}" for name, one in run["sha256"].items())
     versions = ", ".join(f"{name} {one}" for name, one in run["versions"].items())

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MOST_BARS = 40
 
 
-def figure_of(plot: str, frame: pd.DataFrame, figures: Sequence[str], by: Sequence[str]) -> Figure:
+def figure_of(plot: str, frame: Any, figures: Sequence[str], by: Sequence[str]) -> Figure:
     """One figure of all lines.
 
     Parameters
@@ -34,7 +34,8 @@ def figure_of(plot: str, frame: pd.DataFrame, figures: Sequence[str], by: Sequen
     shown = [name for name in figures[:2] if name in frame and frame[name].notna().any()]
     if plot == "confusion":
         return _confusions(frame)
-    made, axes = _panels(len(shown), width=5.6 if plot != "bars" else 6.4)
+    height = 4.4 if plot != "bars" else 1.4 + 0.35 * min(len(_rows(frame, by).unique()), MOST_BARS)
+    made, axes = _panels(len(shown), width=5.6, height=max(height, 2.6))
     colours = styles(list(dict.fromkeys(_groups(frame, plot, by))))
     for ax, figure in zip(axes, shown, strict=True):
         (curves if plot != "bars" else bars)(ax, frame, figure, plot, by, colours)
@@ -47,29 +48,30 @@ def figure_of(plot: str, frame: pd.DataFrame, figures: Sequence[str], by: Sequen
 
 def bars(
     ax: Axes,
-    frame: pd.DataFrame,
+    frame: Any,
     figure: str,
     plot: str,
     by: Sequence[str],
     colours: dict[str, tuple[str, str]],
 ) -> Axes:
     """Every run as a point and their mean as a larger one: rows are data sets, colours are ways."""
-    rows = frame[["data", *by]].astype(str).agg(", ".join, axis=1)
+    rows = _rows(frame, by)
     names = list(dict.fromkeys(rows))[:MOST_BARS]
     ways = list(dict.fromkeys(frame["way"]))
     for place, way in enumerate(ways):
         colour, marker = colours[way]
         shift = 0.7 * ((place + 0.5) / len(ways) - 0.5)
         for row, name in enumerate(names):
-            own = pd.to_numeric(frame.loc[(rows == name) & (frame["way"] == way), figure]).dropna()
+            found: Any = pd.to_numeric(frame.loc[(rows == name) & (frame["way"] == way), figure])
+            own = found.dropna()
             ax.plot(own, np.full(len(own), row + shift), ".", color=colour, alpha=0.5)
             if len(own):
                 label = way if row == 0 else None
                 ax.plot(own.mean(), row + shift, marker, color=colour, label=label)
-    ax.set_yticks(
-        range(len(names)), names if ax.get_subplotspec().is_first_col() else [], fontsize=8
-    )  # pyright: ignore[reportOptionalMemberAccess]
-    ax.invert_yaxis()
+    place = ax.get_subplotspec()
+    first = place is None or place.is_first_col()
+    ax.set_yticks(range(len(names)), names if first else [], fontsize=8)
+    ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(axis="x", color="#E6E6E6", linewidth=0.6)
     ax.set_xlabel(_title(figure))
     return ax
@@ -77,7 +79,7 @@ def bars(
 
 def curves(
     ax: Axes,
-    frame: pd.DataFrame,
+    frame: Any,
     figure: str,
     plot: str,
     by: Sequence[str],
@@ -87,7 +89,8 @@ def curves(
     groups = pd.Series(_groups(frame, plot, by), frame.index)
     for name in dict.fromkeys(groups):
         own = frame[groups == name]
-        values: Any = pd.to_numeric(own[figure]).groupby(pd.to_numeric(own[plot]))
+        numbers: Any = pd.to_numeric(own[figure])
+        values = numbers.groupby(pd.to_numeric(own[plot]))
         mean, sd = values.mean(), values.std(ddof=1).fillna(0.0)
         colour, marker = colours[name]
         ax.errorbar(mean.index, mean, sd, color=colour, marker=marker, capsize=3, label=name)
@@ -96,7 +99,11 @@ def curves(
     return ax
 
 
-def _groups(frame: pd.DataFrame, plot: str, by: Sequence[str]) -> list[str]:
+def _rows(frame: Any, by: Sequence[str]) -> Any:
+    return frame[["data", *by]].astype(str).agg(", ".join, axis=1)
+
+
+def _groups(frame: Any, plot: str, by: Sequence[str]) -> list[str]:
     """What a row is drawn as: its way; of curves also its data set and the other columns."""
     if plot == "bars":
         return frame["way"].tolist()
@@ -105,7 +112,7 @@ def _groups(frame: pd.DataFrame, plot: str, by: Sequence[str]) -> list[str]:
     return parts.astype(str).agg(", ".join, axis=1).tolist()
 
 
-def _confusions(frame: pd.DataFrame) -> Figure:
+def _confusions(frame: Any) -> Figure:
     kinds = list(frame.groupby(["data", "way"], sort=False))
     side = 2.5 + 0.4 * frame["known"].nunique()
     made, axes = _panels(len(kinds), width=side + 1, height=side)
@@ -130,4 +137,6 @@ def _panels(n: int, *, width: float, height: float = 4.4) -> tuple[Figure, list[
 
 
 def _title(name: str) -> str:
-    return {"macro_f1": "macro-F1", "f1": "F1"}.get(name, name.replace("_", " "))
+    words = {"macro_f1": "macro-F1", "f1": "F1", "share": "share of the cells that teach"}
+    words |= {"kept": "share of the sub-vectors that are read", "cells": "cells of the type"}
+    return words.get(name, name.replace("_", " "))

@@ -16,7 +16,7 @@ from cytonym.evaluate.generation import cluster_kappa, generation_scores, pair_c
 from cytonym.networking import motif_activity, network
 from cytonym.regulation import peaks_of_genes, read_genes
 from cytonym.reproduce.divide import labels
-from cytonym.reproduce.measures.naming import Rows, learn, read_by
+from cytonym.reproduce.measures.naming import Rows, agreement_rows, learn, read_by
 from cytonym.reproduce.record import LABEL, Case, Way
 
 COMPONENTS = 20
@@ -29,9 +29,8 @@ def views(case: Case, way: Way, seed: int) -> Rows:
     out = []
     for view, z in {"joint": found.joint, **found.views}.items():
         table = cluster_scores(z, labels(case.query), seed=seed)
-        for by, row in table.iterrows():
-            numbers = row[["nmi", "ari", "purity"]].astype(float)
-            out.append({"view": view, "clusters by": str(by), **numbers})
+        for row in agreement_rows(table):
+            out.append({"view": view, **row})
     return out
 
 
@@ -162,7 +161,7 @@ def activity(case: Case, way: Way, seed: int) -> Rows:
     files = {"genome": case.data.genome, "motifs": case.data.motifs}
     found = motif_activity(atac, **files, model=model, seed=seed, progress=False)
     z = pd.DataFrame(found.activity.z, columns=pd.Index([one.name for one in found.motifs]))
-    means = z.groupby(labels(case.query)).mean()
+    means: Any = z.groupby(labels(case.query)).mean()
     varied = z.loc[:, ~z.columns.duplicated()].var().nlargest(50).index
     return [
         {"motif": str(name), "type": str(means[name].idxmax()), "z": float(means[name].max())}

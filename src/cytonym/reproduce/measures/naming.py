@@ -14,7 +14,7 @@ from cytonym.annotator import Annotator
 from cytonym.evaluate import cluster_scores, scores
 from cytonym.evaluate.metrics import Scores, rare_types
 from cytonym.methods import get
-from cytonym.reproduce.divide import labels
+from cytonym.reproduce.divide import labels, sizes_of
 from cytonym.reproduce.record import LABEL, Case, Parts, Way
 
 Rows = list[dict[str, Any]]
@@ -101,12 +101,12 @@ def confusion(case: Case, way: Way, seed: int) -> Rows:
 def by_type(case: Case, way: Way, seed: int) -> Rows:
     """Precision, recall and F1 of every type, with the cells that taught it."""
     calls = asked(learn(case, way, seed), case, case.query)
-    taught = pd.Series(labels(case.reference)).value_counts()
+    taught = sizes_of(labels(case.reference))
     table = scores(labels(case.query), calls.labels).per_type
     return [
         {
             "type": str(kind),
-            "train": int(taught.get(kind, 0)),
+            "train": taught.get(str(kind), 0),
             "test": int(row["n"]),
             **{name: float(row[name]) for name in ("precision", "recall", "f1")},
         }
@@ -117,9 +117,10 @@ def by_type(case: Case, way: Way, seed: int) -> Rows:
 def rare(case: Case, way: Way, seed: int) -> Rows:
     """Recall and F1 of types with fewer than 50 training cells or 1 % of them, and of others."""
     table = pd.DataFrame(by_type(case, way, seed))
-    few = rare_types(table["train"].to_numpy())
+    few = rare_types(np.asarray(table["train"]))
     return [
-        {"types": what, "n_types": int(own.sum()), **table.loc[own, ["recall", "f1"]].mean()}
+        {"types": what, "n_types": int(own.sum())}
+        | {name: float(table.loc[own, name].mean()) for name in ("recall", "f1")}
         for what, own in (("rare", few), ("others", ~few))
         if own.any()
     ]
@@ -161,11 +162,14 @@ def clusters(case: Case, way: Way, seed: int) -> Rows:
         spaces["expression"] = expression(case.reference["rna"], case.query["rna"], seed)
     for space, x in spaces.items():
         table = cluster_scores(x, truth, seed=seed)
-        out += [
-            {"space": space, "clusters by": str(by), **row[["nmi", "ari", "purity"]].astype(float)}
-            for by, row in table.iterrows()
-        ]
+        out += [{"space": space, **row} for row in agreement_rows(table)]
     return out
+
+
+def agreement_rows(table: pd.DataFrame) -> Rows:
+    """NMI, ARI and purity of each clustering of :func:`cytonym.evaluate.cluster_scores`."""
+    shown: Any = table[["nmi", "ari", "purity"]].astype(float)
+    return [{"clusters by": str(by), **row} for by, row in shown.to_dict(orient="index").items()]
 
 
 def expression(reference: Any, query: Any, seed: int) -> np.ndarray:
