@@ -302,7 +302,7 @@ def written(kind: str, name: str) -> str:
 
 
 def data_set_table() -> str:
-    head = "| name | what | cells | types | modalities | genome | files |\n|---|---|---|---|---|---|---|\n"
+    head = "| name | what | cells | types | modalities | genome | files |\n" + "|---" * 7 + "|\n"
     rows = []
     for one in cytonym.datasets.DATA_SETS.values():
         cells, types = ("?" if n is None else f"{n:,}" for n in (one.n_cells, one.n_types))

@@ -86,6 +86,7 @@ def test_bad_words_end_with_code_2_and_write_nothing(files, tmp_path):
     asked = run("datasets", "snare-celllines", "--folder", files, "--out", out, code=2)
     assert "does not end in .h5mu" in asked.stderr
     assert "name one" in run("datasets", "--out", out, code=2).stderr
+    assert "give one of them" in run("datasets", "xin", "--json", "--out", out, code=2).stderr
     lacking = run("datasets", "baron", "--out", out, "--offline", code=2).stderr
     assert "GSE84133_RAW.tar is not there, and nothing may be fetched (offline)" in lacking
     assert not out.exists()

@@ -140,6 +140,22 @@ def test_lung_metadata_are_found_under_their_second_name(folder):
     assert "Metadata_lung_cells_update.csv" in cells.uns["sha256"]
 
 
+def test_a_header_that_does_not_fit_its_lines_is_refused_in_both_kinds_of_tables(folder):
+    put(folder / LUNG, ",a_1,b_1\nA1BG,3,0,7,7\n")
+    put(folder / LUNG_CELLS, ",ID,Cell.type\na_1,1,AT1,5,6\n")
+    with pytest.raises(DataError, match="its header has 3 fields and its first line 5"):
+        read_lung(folder)
+    put(folder / LUNG, ",a_1,b_1\nA1BG,3,0\n")
+    with pytest.raises(DataError, match=r"Metadata_lung_cells\.csv cannot be used:\s+- its header"):
+        read_lung(folder)
+    put(folder / LUNG, ",a_1,b_1\n")
+    with pytest.raises(DataError, match="it has fewer than two lines"):
+        read_lung(folder)
+    put(folder / LUNG, ",a_1,b_1\nA1BG,3,0\nA1CF,inf,0\n")
+    with pytest.raises(DataError, match="line A1CF, column a_1: 'inf' is no finite number"):
+        read_lung(folder)
+
+
 def test_every_file_is_hashed_by_its_own_content(folder):
     put(folder / LUNG, "a\n")
     (file, _) = DATA_SETS["lung"].files

@@ -41,6 +41,8 @@ def datasets(
         print(json_text(every) if as_json else table(HEADS, [_row(one) for one in every]))
         return
     data_set = get(name)
+    if out is not None and as_json:
+        raise CytonymError("--json and --out were both given\n    → give one of them")
     if out is not None:
         check_table(out, ".h5ad" if len(data_set.modalities) == 1 else ".h5mu")
         talk(quiet)

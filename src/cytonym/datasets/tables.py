@@ -139,11 +139,14 @@ def fact_table(table: Text, sep: str, *, need: Sequence[str] = ()) -> pd.DataFra
     Raises
     ------
     DataError
-        It lacks a column that is needed.
+        It lacks a column that is needed, or its header does not fit its lines.
     """
     head, width = _shape(table, sep)
     if len(head) == width - 1:
         head = ["index", *head]
+    if len(head) != width:
+        what = f"its header has {len(head):,} fields and its first line {width:,}"
+        raise wrong(table.name, what)
     with table.opened() as lines:
         found = pd.read_csv(
             lines,
