@@ -48,7 +48,7 @@ BOASTS = re.compile(
     r"|revolutionary|unparalleled|superior|game-changing|best-in-class|world-class|unleash)"
 )
 WRITTEN = re.compile(
-    r"(<!-- (cytonym methods|preset) ([\w ]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL
+    r"(<!-- (cytonym methods|cytonym datasets|preset) ([\w ]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL
 )
 
 GROUP = typer.main.get_command(app)
@@ -280,7 +280,9 @@ def test_the_columns_on_the_pages_are_those_that_an_answer_writes():
 
 
 def written(kind: str, name: str) -> str:
-    """What stands between the marks: the output of ``cytonym methods``, or a preset's table."""
+    """What stands between the marks: ``cytonym methods``, a preset's table, or the data sets."""
+    if kind == "cytonym datasets":
+        return data_set_table()
     if kind == "cytonym methods":
         return f"```text\n{method_page(get(name))}\n```\n"
     method, preset = get(name.split()[0]), name.split()[1]
@@ -299,6 +301,17 @@ def written(kind: str, name: str) -> str:
     return head + "".join(f"{row}\n" for row in rows)
 
 
+def data_set_table() -> str:
+    head = "| name | what | cells | types | modalities | genome | files |\n" + "|---" * 7 + "|\n"
+    rows = []
+    for one in cytonym.datasets.DATA_SETS.values():
+        cells, types = ("?" if n is None else f"{n:,}" for n in (one.n_cells, one.n_types))
+        by_hand = any(file.url is None and not file.optional for file in one.files)
+        words = (f"`{one.name}`", one.title, cells, types, ", ".join(one.modalities))
+        rows.append((*words, one.genome or "", "by hand" if by_hand else "fetched"))
+    return head + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
 def renewed(text: str) -> str:
     return WRITTEN.sub(lambda m: m[1] + written(m[2], m[3]) + m[5], text)
 
@@ -312,6 +325,7 @@ def test_option_tables_are_those_of_the_code(page):
 def test_the_pages_show_all_options_of_their_method_and_one_its_preset():
     found = [m[1:3] for page in PAGES for m in WRITTEN.findall(page.read_text(encoding="utf-8"))]
     assert sorted(found) == [
+        ("cytonym datasets", "all"),
         ("cytonym methods", "dcca"),
         ("cytonym methods", "linear"),
         ("cytonym methods", "scmoanno"),

@@ -12,10 +12,11 @@ import cytonym
 ROOT = Path(cytonym.__file__).parent
 LAYERS = [
     ["errors", "reserved"],
-    ["types", "options", "fit_report", "files", "compat"],
+    ["types", "options", "fit_report", "files", "fetching", "compat"],
     ["dna"],
     ["nn", "prep", "groups"],
     ["data", "methods", "train", "evaluate"],
+    ["datasets"],
     [
         "result",
         "additions",

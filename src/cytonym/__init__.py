@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cytonym.methods import registry as methods
 
 if TYPE_CHECKING:
+    from cytonym import datasets
     from cytonym.annotator import Annotator, load
     from cytonym.counting import count
     from cytonym.data.read import open_cells as read
@@ -30,6 +31,7 @@ __all__ = [
     "Consensus",
     "consensus",
     "count",
+    "datasets",
     "export",
     "fit",
     "inspect",
@@ -48,6 +50,7 @@ _WHERE = {
     "Consensus": ("cytonym.several", "Consensus"),
     "consensus": ("cytonym.several", "consensus"),
     "count": ("cytonym.counting", "count"),
+    "datasets": ("cytonym.datasets", None),
     "export": ("cytonym.publishing", "export"),
     "fit": ("cytonym.fitting", "fit"),
     "inspect": ("cytonym.inspecting", "inspect"),
@@ -64,7 +67,8 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'cytonym' has no attribute {name!r}")
     module, attribute = _WHERE[name]
-    return getattr(import_module(module), attribute)
+    found = import_module(module)
+    return found if attribute is None else getattr(found, attribute)
 
 
 def __dir__() -> list[str]:

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from command import run as command
+from cytonym.datasets import DATA_SETS
 from cytonym.errors import DataError, OptionError
 from cytonym.reproduce import EXPERIMENTS, Beside, on_files, run
 from cytonym.reproduce.divide import cut_type, labels, pairs, uneven
@@ -90,7 +91,7 @@ def test_an_experiment_stopped_after_its_first_line_goes_on_and_writes_its_table
 def test_every_experiment_names_its_data_its_source_and_finite_published_numbers():
     assert len(EXPERIMENTS) == 25
     for one in EXPERIMENTS.values():
-        assert one.data
+        assert {*one.data} <= {*DATA_SETS}
         assert one.seeds
         assert {way.name for way in one.ways}
         assert all(0 < v < 1 for given in one.published for v in given.figures.values())
@@ -180,7 +181,7 @@ def test_the_smallest_type_with_enough_cells_is_cut_and_the_query_stays():
 def test_two_batches_of_one_file_stand_in_for_two_data_sets():
     cells = _cells(np.repeat(["a", "b"], 10))
     cells.obs["batch"] = np.tile(["u", "v"], 10)
-    found = list(pairs(("MosA1", "WholeBrainA"))([Data("x", {"rna": cells})], 0))
+    found = list(pairs([Data("x", {"rna": cells})], 0))
     assert [case.key["data"] for case in found] == ["u to v", "v to u"]
     assert found[0].reference["rna"].n_obs == 10
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from cytonym.cli.annotate import annotate
+from cytonym.cli.datasets import datasets
 from cytonym.cli.decode import denoise, embed, generate
 from cytonym.cli.fit import fit
 from cytonym.cli.judge import evaluate, report
@@ -55,6 +56,7 @@ COMMANDS = (
     explain,
     methods,
     reproduce,
+    datasets,
     demo,
 )
 """In the order in which the help lists them."""

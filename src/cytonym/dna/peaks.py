@@ -13,12 +13,12 @@ import numpy as np
 
 from cytonym.dna.cnn import SHORTEST
 from cytonym.dna.embed import Change, Kmers, Letters, Motifs, SequenceEmbedder, changed
-from cytonym.dna.fetch import cache_folder
 from cytonym.dna.genome import windows
 from cytonym.dna.intervals import intervals, parse_intervals, ucsc
 from cytonym.dna.motifs import jaspar_motifs, read_motifs
 from cytonym.dna.transformer import NucleotideTransformer
 from cytonym.errors import DataError, Problem
+from cytonym.fetching import cache_folder
 from cytonym.files import replacing
 from cytonym.types import FeatureSpace
 

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from cytonym.dna.fetch import offline
 from cytonym.errors import DataError, Problem
+from cytonym.fetching import offline
 
 WORD = 6
 """Bases of a token."""

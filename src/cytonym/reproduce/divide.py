@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -203,24 +204,21 @@ def _joined(found: Sequence[Data]) -> Data:
     return Data(" + ".join(data.name for data in found), parts, sha256)
 
 
-def pairs(*wanted: tuple[str, str]) -> Divide:
-    """One data set teaches, another is named; of other data every pair, or every two batches."""
-
-    def divide(found: Sequence[Data], seed: int) -> Iterator[Case]:
-        sets = {data.name: data for data in found}
-        if len(found) == 1:
-            data, own = found[0], batches(found[0])
-            sets = {
-                name: Data(name, rows(data.parts, own == name), data.sha256, data.genome)
-                for name in np.unique(own)
-            }
-        known = [pair for pair in wanted if {*pair} <= {*sets}]
-        both = [pair for one in combinations(sets, 2) for pair in (one, one[::-1])]
-        for first, second in known or both:
-            key = {"data": f"{first} to {second}"}
-            yield Case(key, sets[first].parts, sets[second].parts, sets[first])
-
-    return divide
+def pairs(found: Sequence[Data], seed: int) -> Iterator[Case]:
+    """One teaches, another is named, both ways: batches of one data set, or data sets without."""
+    sets: list[dict[str, Data]] = [{}]
+    for data in found:
+        if BATCH not in data.obs or data.obs[BATCH].nunique() < 2:
+            sets[0][data.name] = data
+            continue
+        own = batches(data)
+        sets.append({name: replace(data, parts=rows(data.parts, own == name)) for name in {*own}})
+    if len(sets) == 1 and len(sets[0]) < 2:
+        batches(found[0])  # says what is missing
+    for own in sets:
+        for first, second in permutations(sorted(own), 2):
+            one = own[first]
+            yield Case({"data": f"{first} to {second}"}, one.parts, own[second].parts, one)
 
 
 def one_hidden(found: Sequence[Data], seed: int) -> Iterator[Case]:

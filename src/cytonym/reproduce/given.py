@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -78,7 +78,7 @@ def of_paper(
     check_beside(experiment, beside)
     lacking = {name: datasets.missing(name, folder) for name in experiment.data}
     here = [name for name, files in lacking.items() if not files]
-    if not here or (experiment.together and len(here) < len(lacking)):
+    if not here or (experiment.all_needed and len(here) < len(lacking)):
         problems = [
             Problem(f"{name}: {file.name} is not here", file.where)
             for name, files in lacking.items()
@@ -94,17 +94,12 @@ def of_paper(
     found = []
     for name in here:
         cells = datasets.load(name, folder=folder)
-        sums = datasets.checksums(name, folder)
-        one = opened(open_cells(cells), replace(beside, labels=LABEL, batch=_batch(cells)), "")
-        found.append(
-            replace(one, name=name, sha256=sums, markers=one.markers or experiment.markers)
-        )
+        first = next(iter(cells.values())) if isinstance(cells, dict) else cells
+        batch = next((column for column in ("stage", BATCH, "donor") if column in first.obs), None)
+        one = opened(open_cells(cells), replace(beside, labels=LABEL, batch=batch), "")
+        sums, markers = dict(first.uns["sha256"]), one.markers or experiment.markers
+        found.append(replace(one, name=name, sha256=sums, markers=markers))
     return found, [name for name in lacking if name not in here]
-
-
-def _batch(cells: Any) -> str | None:
-    first = next(iter(cells.values())) if isinstance(cells, Mapping) else cells
-    return BATCH if BATCH in first.obs else None
 
 
 def check_beside(experiment: Experiment, beside: Beside) -> None:

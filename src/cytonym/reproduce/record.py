@@ -118,8 +118,9 @@ class Experiment:
         Names in :data:`cytonym.datasets.DATA_SETS`.
     reads
         The modalities that the data need; none named: any two.
-    together
-        All data sets are needed at once (a transfer); else each is an experiment of its own.
+    together, all_needed
+        Whether data sets are divided together (one names another) or each is an experiment of
+        its own; whether none may be missing.
     divide, measure
         How cells become cases, and what is measured on one.
     ways
@@ -155,6 +156,7 @@ class Experiment:
     figures: tuple[str, ...]
     by: tuple[str, ...] = ()
     together: bool = False
+    all_needed: bool = False
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     published: tuple[Published, ...] = ()
     notes: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from cytonym.reproduce.record import Experiment, Published, Way
 
 PAPER = {"preset": "paper"}
 WAYS = (Way("dcca", "dcca"), Way("dcca, paper", "dcca", PAPER))
-SETS = ("snare_cell_lines", "pbmc3k_multiome", "share_skin")
+SETS = ("snare-celllines", "pbmc-multiome-3k", "share-skin")
 FIGURES_ONLY = "The paper gives figures without numbers."
 
 _new = partial(
@@ -64,7 +64,7 @@ EXPERIMENTS = (
         name="dcca-activity",
         shows="experiment 2: activity of motifs",
         what="the type in which each motif is most active",
-        data=("snare_cell_lines",),
+        data=("snare-celllines",),
         divide=divide.whole,
         measure=coupled.activity,
         figures=("z",),
@@ -77,7 +77,7 @@ EXPERIMENTS = (
         name="dcca-generation",
         shows="experiment 3: five-fold cross-validation of generation",
         what="each modality from the other one alone",
-        data=(*SETS, "scnmt"),
+        data=(*SETS, "scnmt-gastrulation"),
         reads=(),
         divide=divide.folds(5),
         measure=coupled.generation,
@@ -97,7 +97,7 @@ EXPERIMENTS = (
         name="dcca-missing",
         shows="experiment 3: a stage without methylation",
         what="modality made for a batch (stage) in which it was hidden",
-        data=("scnmt",),
+        data=("scnmt-gastrulation",),
         reads=(),
         divide=divide.one_hidden,
         measure=coupled.generation,

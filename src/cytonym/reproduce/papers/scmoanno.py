@@ -11,7 +11,7 @@ from cytonym.reproduce import divide
 from cytonym.reproduce.measures import naming
 from cytonym.reproduce.record import Experiment, Way
 
-DATA = ("scmoanno_10x", "scmoanno_issaac", "scmoanno_share", "scmoanno_bmmc")
+DATA = ("scmoanno-10x", "scmoanno-issaac", "scmoanno-share", "scmoanno-bmmc")
 PAPER = {"preset": "paper"}
 WAYS = (Way("scmoanno", "scmoanno"), Way("scmoanno, paper", "scmoanno", PAPER))
 RNA = Way("linear on RNA", "linear")

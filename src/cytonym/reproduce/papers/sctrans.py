@@ -143,6 +143,7 @@ EXPERIMENTS = (
         figures=BOTH,
         by=("taught by",),
         together=True,
+        all_needed=True,
         notes=("On the genes that the four share. The paper shows no numbers in its text.",),
     ),
     _new(

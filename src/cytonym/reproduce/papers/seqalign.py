@@ -28,7 +28,7 @@ PAIRS_1 = tuple(pair for name in MOS for pair in ((name, "WholeBrainA"), ("Whole
 PAIRS_2 = tuple(
     pair
     for name in ("WholeBrainA", "WholeBrainB")
-    for pair in (("MouseBrain_10x", name), (name, "MouseBrain_10x"))
+    for pair in (("MouseBrain(10x)", name), (name, "MouseBrain(10x)"))
 )
 NOTES = (
     "The embedding of DNA is that of 6-mers unless --set embedder=transformer gives weights of a "
@@ -45,6 +45,7 @@ def names(pairs: tuple[tuple[str, str], ...]) -> list[str]:
 _new = partial(
     Experiment,
     paper="seqAlignATAC (Bioinformatics 2025, btaf682)",
+    divide=divide.pairs,
     measure=naming.naming,
     figures=(*BOTH, "shared_accuracy", "shared_macro_f1"),
     together=True,
@@ -63,8 +64,7 @@ EXPERIMENTS = (
         name="seqalign-table-1",
         shows="Table 1",
         what="across platforms: snATAC and sciATAC of mouse brain",
-        data=(*MOS, "WholeBrainA"),
-        divide=divide.pairs(*PAIRS_1),
+        data=tuple(f"sango-{name.lower()}-wholebraina" for name in MOS),
         ways=WAYS,
         published=published(TABLE_1, names(PAIRS_1), BOTH, "Table 1"),
     ),
@@ -72,8 +72,7 @@ EXPERIMENTS = (
         name="seqalign-table-2",
         shows="Table 2",
         what="across platforms: 10x and sciATAC of mouse brain",
-        data=("MouseBrain_10x", "WholeBrainA", "WholeBrainB"),
-        divide=divide.pairs(*PAIRS_2),
+        data=("sango-mousebrain10x-wholebraina", "sango-mousebrain10x-wholebrainb"),
         ways=WAYS,
         published=published(TABLE_2, names(PAIRS_2), BOTH, "Table 2"),
     ),
@@ -81,8 +80,7 @@ EXPERIMENTS = (
         name="seqalign-ablations",
         shows="the ablations",
         what="without DNA, without adaptation, other alignments, changed DNA",
-        data=("MosA1", "WholeBrainB"),
-        divide=divide.pairs(("MosA1", "WholeBrainB")),
+        data=("sango-mosa1-wholebrainb",),
         ways=(
             WAYS[0],
             Way("LSI, no DNA", "seqalign", {"embedder": "lsi"}, adapts=True),
