@@ -39,6 +39,7 @@ LAYERS = [
         "networking",
         "several",
     ],
+    ["peers"],
     ["cli", "view", "demo", "__init__", "__main__"],
 ]
 APART = {"data", "methods", "train", "evaluate"}
