@@ -112,6 +112,9 @@ def group(title: str, lines: Lines, tasks: Sequence[str], default: str) -> list[
     texts = [f"## {title}", f"Ours by default: `{default}`."]
     if any(splits.ALL[task].parts for task in tasks):
         texts.append("Methods that read one of the modalities compete too, on the same cells.")
+    have = {line["method"] for task in tasks for line in of_task(lines, task)}
+    if seeing := [f"`{name}`" for name in ordered(have, default) if COMPETITORS[name].sees_query]:
+        texts.append(f"Learns from the query's cells too, without labels: {', '.join(seeing)}.")
     for value, name in FIGURES.items():
         head, rows, ratios = accuracy_rows(lines, tasks, value, default)
         texts += [f"### {name}, {title}", markdown(head, rows)]
