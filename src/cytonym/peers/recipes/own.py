@@ -19,8 +19,8 @@ def fit(task: Task) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """
     settings = dict(task.settings)
     method, genome = settings.pop("method"), settings.pop("genome", None)
-    reference = {name: one.copy() for name, one in task.reference.items()}
-    for one in reference.values():
+    reference = dict(task.reference)
+    for one in reference.values():  # as read from the file, so nobody's but ours
         one.obs["label"] = task.labels
     needs = get(method).needs
     model = learn(
