@@ -2,9 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.installed
+PEERS := .venv-bench/bin/python
+PEERS_READY := .venv-bench/.installed
 DATA ?= $(CYTONYM_DATA)
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test lint format bench bench-env clean
 
 demo: $(READY)  ## name 350 real cells: about a minute
 	$(BIN)/cytonym demo
@@ -21,11 +23,12 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## the accuracy table and the experiments of each method; needs DATA=folder
+bench: $(READY) $(PEERS_READY)  ## the accuracy table and the experiments of each method; needs DATA=folder
 	@test -n "$(DATA)" || { echo "make bench needs DATA=folder (or CYTONYM_DATA)" >&2; exit 2; }
 	mkdir -p bench
-	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" --out bench/accuracy.jsonl \
-		--methods lr_hvg,lr_pcs,knn_pcs,linear,sctrans,sctrans_paper --tasks all --seeds 0-4
+	CYTONYM_BENCH_PYTHON=$(PEERS) $(BIN)/python benchmarks/accuracy.py --data "$(DATA)" \
+		--out bench/accuracy.jsonl --methods all --tasks all --seeds 0-4
+	$(BIN)/python benchmarks/table.py bench/accuracy.jsonl --out docs/benchmarks.md
 	for script in ablation curves selection; do \
 		$(BIN)/python benchmarks/sctrans_$$script.py --data "$(DATA)" --out bench || exit; \
 	done
@@ -64,6 +67,17 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev 'pyright[nodejs]' -e '.[demo,atac,dna,sc,onto]'
 	@touch $@
 
+# The peers' packages pin others than ours do, so they have a place of their own.
+bench-env: $(PEERS_READY)  ## the environment of the peers, in .venv-bench
+
+$(PEERS_READY): constraints-bench.txt
+	test -x $(PEERS) || $(PYTHON) -m venv .venv-bench
+	$(PEERS) -m pip install --quiet -c constraints-bench.txt --upgrade pip
+	$(PEERS) -m pip install --quiet -c constraints-bench.txt torch
+	$(PEERS) -m pip install --quiet -c constraints-bench.txt \
+		anndata celltypist mudata scanpy scikit-learn scvi-tools
+	@touch $@
+
 clean:
-	rm -rf .venv build dist demo .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-bench build dist demo .pytest_cache .ruff_cache .hypothesis .coverage
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

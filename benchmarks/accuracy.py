@@ -2,168 +2,35 @@
 
     python benchmarks/accuracy.py --data DIR --out FILE --methods all --tasks all --seeds 0-4
 
-One JSON line is appended per (task, method, seed); lines already in the file are not run again.
-Each method sees the labels and the expression of the reference only. CellTypist is imported only
-when asked for and needs an environment with scikit-learn below 1.8.
+One JSON line is appended per (task, fold, method, seed); lines already in the file are not run
+again. Each method is a competitor of ``cytonym.peers``: a process of its own that gets the labels
+of the reference only, with the wall time, processor time and peak memory of that process in the
+line. A peer whose packages are not here needs CYTONYM_BENCH_PYTHON (``make bench-env``). A
+competitor that fails is told and leaves no line; the others go on, and the exit code is 1.
+``table.py`` makes the page of the lines.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
-import time
-import warnings
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import anndata as ad
 import numpy as np
 import pandas as pd
-import scanpy as sc
-from scipy import sparse
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score, recall_score
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.preprocessing import StandardScaler
 
 import splits
+from cytonym import peers
+from cytonym.errors import CytonymError
 
-N_GENES = 3000
-N_PCS = 50
-CLIP = 10.0
 PACKAGES = ("numpy", "scipy", "scikit-learn", "anndata", "scanpy", "celltypist", "torch", "cytonym")
-
-Predict = Callable[[ad.AnnData], np.ndarray]
-
-
-def log_cp10k(adata: ad.AnnData) -> ad.AnnData:
-    """Copy with counts scaled to 10,000 per cell over the genes at hand, then log1p."""
-    out = ad.AnnData(adata.X.copy(), obs=adata.obs.copy(), var=pd.DataFrame(index=adata.var_names))
-    sc.pp.normalize_total(out, target_sum=1e4)
-    sc.pp.log1p(out)
-    return out
-
-
-def variable_genes(logged: ad.AnnData) -> np.ndarray:
-    """Boolean mask of the variable genes; all genes when there are no more than `N_GENES`."""
-    if logged.n_vars <= N_GENES:
-        return np.ones(logged.n_vars, dtype=bool)
-    found = sc.pp.highly_variable_genes(logged, n_top_genes=N_GENES, flavor="seurat", inplace=False)
-    return found["highly_variable"].to_numpy()
-
-
-def dense(matrix: object) -> np.ndarray:
-    """Dense float64 array of a sparse or dense matrix."""
-    array = matrix.toarray() if sparse.issparse(matrix) else matrix
-    return np.asarray(array, dtype=np.float64)
-
-
-def logistic(seed: int) -> LogisticRegression:
-    """The logistic regression that both linear baselines share."""
-    return LogisticRegression(C=1.0, max_iter=1000, random_state=seed)
-
-
-def fit_lr_hvg(reference: ad.AnnData, labels: np.ndarray, seed: int) -> Predict:
-    """Logistic regression on the log expression of the variable genes."""
-    logged = log_cp10k(reference)
-    genes = variable_genes(logged)
-    model = logistic(seed).fit(dense(logged.X[:, genes]), labels)
-    return lambda query: model.predict(dense(log_cp10k(query).X[:, genes]))
-
-
-def fit_on_pcs(reference: ad.AnnData, labels: np.ndarray, seed: int, model: object) -> Predict:
-    """Fit `model` on principal components of the scaled, clipped variable genes."""
-    logged = log_cp10k(reference)
-    genes = variable_genes(logged)
-    values = dense(logged.X[:, genes])
-    scaler = StandardScaler().fit(values)
-    scaled = np.clip(scaler.transform(values), -CLIP, CLIP)
-    pca = PCA(min(N_PCS, min(scaled.shape) - 1), svd_solver="arpack", random_state=seed)
-    model.fit(pca.fit_transform(scaled), labels)
-
-    def predict(query: ad.AnnData) -> np.ndarray:
-        values = scaler.transform(dense(log_cp10k(query).X[:, genes]))
-        return model.predict(pca.transform(np.clip(values, -CLIP, CLIP)))
-
-    return predict
-
-
-def fit_lr_pcs(reference: ad.AnnData, labels: np.ndarray, seed: int) -> Predict:
-    """Logistic regression on principal components."""
-    return fit_on_pcs(reference, labels, seed, logistic(seed))
-
-
-def fit_knn_pcs(reference: ad.AnnData, labels: np.ndarray, seed: int) -> Predict:
-    """Vote of the 15 nearest reference cells on principal components."""
-    return fit_on_pcs(reference, labels, seed, KNeighborsClassifier(n_neighbors=15))
-
-
-def fit_celltypist(reference: ad.AnnData, labels: np.ndarray, seed: int) -> Predict:
-    """CellTypist with its own defaults, without majority voting.
-
-    Expression is normalised over the genes at hand, so that CellTypist's own test of its input
-    (10,000 counts per cell, no value above 9.22) holds for gene subsets too.
-    """
-    import celltypist
-
-    celltypist.logger.set_level(40)
-    model = celltypist.train(
-        log_cp10k(reference),
-        labels,
-        feature_selection=False,
-        n_jobs=1,
-        check_expression=True,
-        random_state=seed,
-    )
-
-    def predict(query: ad.AnnData) -> np.ndarray:
-        result = celltypist.annotate(log_cp10k(query), model=model, majority_voting=False)
-        return result.predicted_labels["predicted_labels"].to_numpy().astype(str)
-
-    return predict
-
-
-def ours(method: str, **options: object) -> Callable[[ad.AnnData, np.ndarray, int], Predict]:
-    """A method of cytonym with its defaults but for ``options``.
-
-    The first fit, which only serves the report's held-out table, is left out.
-    """
-
-    def fit(reference: ad.AnnData, labels: np.ndarray, seed: int) -> Predict:
-        import torch
-
-        import cytonym
-
-        torch.set_num_threads(1)  # numba, loaded by scanpy, sets it to all cores
-        reference = ad.AnnData(
-            reference.X, obs=pd.DataFrame({"label": labels}, reference.obs_names), var=reference.var
-        )
-        model = cytonym.fit(
-            reference,
-            labels="label",
-            method=method,
-            seed=seed,
-            options=options,
-            validation=0,
-            progress=False,
-        )
-        return lambda query: model.annotate(query, progress=False).labels
-
-    return fit
-
-
-METHODS: dict[str, Callable[[ad.AnnData, np.ndarray, int], Predict]] = {
-    "lr_hvg": fit_lr_hvg,
-    "lr_pcs": fit_lr_pcs,
-    "knn_pcs": fit_knn_pcs,
-    "celltypist": fit_celltypist,
-    "linear": ours("linear"),
-    "sctrans": ours("sctrans"),
-    "sctrans_paper": ours("sctrans", preset="paper"),
-}
+KEY = ("task", "fold", "method", "seed")
 
 
 def scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
@@ -187,47 +54,75 @@ def versions() -> dict[str, str]:
     return found
 
 
-def measure(task: str, method: str, seed: int, data_dir: Path) -> dict[str, object]:
-    """Run one method on one split and return its result line."""
-    reference, query, label = splits.load(task, seed, data_dir)
-    labels, truth = (part.obs[label].to_numpy().astype(str) for part in (reference, query))
-    start = time.perf_counter()
-    predict = METHODS[method](reference, labels, seed)
-    fitted = time.perf_counter()
-    predicted = predict(query)
-    done = time.perf_counter()
+def machine() -> str:
+    """Processors, memory, and the threads that a process may use."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    threads = os.environ.get("OMP_NUM_THREADS", "not set")
+    kind = names[0] if names else platform.machine()
+    return f"{os.cpu_count()} × {kind}, {memory:.0f} GiB, OMP_NUM_THREADS {threads}"
+
+
+def measure(
+    task: str, fold: int, method: str, seed: int, *, data_dir: Path, timeout: float | None = None
+) -> dict[str, object]:
+    """Run one competitor on one fold and return its result line."""
+    cells = splits.cut(task, seed, data_dir, fold=fold)
+    answer = peers.run(
+        method,
+        cells.reference,
+        cells.query,
+        label=cells.label,
+        seed=seed,
+        batch=cells.batch,
+        timeout=timeout,
+    )
+    known, asked = (next(iter(side.values())) for side in (cells.reference, cells.query))
     return {
         "task": task,
+        "fold": fold,
         "method": method,
         "seed": seed,
-        **scores(truth, predicted),
-        "n_train": reference.n_obs,
-        "n_test": query.n_obs,
-        "n_genes": reference.n_vars,
-        "fit_seconds": round(fitted - start, 3),
-        "predict_seconds": round(done - fitted, 3),
-        "deterministic": is_fixed(task, method),
-        "versions": versions(),
+        **scores(asked.obs[cells.label].to_numpy().astype(str), answer.labels),
+        "n_train": known.n_obs,
+        "n_test": asked.n_obs,
+        "n_features": {name: one.n_vars for name, one in cells.reference.items()},
+        "fit_seconds": answer.fit_seconds,
+        "name_seconds": answer.name_seconds,
+        "seconds": answer.seconds,
+        "cpu_seconds": answer.cpu_seconds,
+        "peak_mib": answer.peak_mib,
+        "versions": dict(answer.versions),
+        "machine": machine(),
         "sha256": splits.data_hashes(task, data_dir),
     }
 
 
 def is_fixed(task: str, method: str) -> bool:
-    """Whether the seed makes no difference worth a second run."""
-    return splits.TASKS[task].is_transfer and not method.startswith("sctrans")
+    """Whether the seed makes no difference worth a second run: it draws no cells, and reaches at
+    most the start vector of the method's decomposition (less than .001).
+    """
+    return not splits.ALL[task].is_drawn and not peers.COMPETITORS[method].seeded
+
+
+def competes(method: str, task: str) -> bool:
+    """Whether a competitor reads the modalities of a task, all of them, and no DNA."""
+    one, have = peers.COMPETITORS[method], splits.ALL[task].modalities
+    return {*one.reads(have)} == {*have} and not one.dna
 
 
 def plan(tasks: Iterable[str], methods: Iterable[str], seeds: list[int]) -> list[tuple]:
-    """All (task, method, seed) to run, a transfer with its first seed only.
-
-    Its cells are fixed, and the seed of a peer then reaches only the start vector of the PCA,
-    which moves `lr_pcs` by less than .001; a network also starts from other weights.
-    """
+    """All (task, fold, method, seed) to run; with the first seed only where it is fixed."""
+    methods = list(methods)
     return [
-        (task, method, seed)
+        (task, fold, method, seed)
         for task in tasks
         for method in methods
+        if competes(method, task)
         for seed in (seeds[:1] if is_fixed(task, method) else seeds)
+        for fold in range(splits.ALL[task].n_folds)
     ]
 
 
@@ -236,12 +131,17 @@ def read_results(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def by_seed(lines: list[dict[str, object]], value: str) -> pd.Series:
+    """Mean over the folds of each (task, method, seed)."""
+    return pd.DataFrame(lines).groupby(["task", "method", "seed"])[value].mean()
+
+
 def table(results: list[dict[str, object]]) -> pd.DataFrame:
-    """Mean and standard deviation of macro-F1 per task and method."""
-    grouped = pd.DataFrame(results).groupby(["task", "method"])["macro_f1"]
+    """Mean and standard deviation over seeds of macro-F1 per task and method."""
+    grouped = by_seed(results, "macro_f1").groupby(["task", "method"])
     cells = grouped.apply(lambda f1: f"{f1.mean():.3f} ± {f1.std():.3f}".removesuffix(" ± nan"))
     wide = cells.unstack("method")
-    return wide.reindex(index=[task for task in splits.TASKS if task in wide.index])
+    return wide.reindex(index=[task for task in splits.ALL if task in wide.index])
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -261,27 +161,36 @@ def parse_names(text: str, known: Iterable[str]) -> list[str]:
 
 def main() -> None:
     """Run what is missing, append it to the output, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of the .h5ad files")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--out", type=Path, required=True, help="JSON lines, appended to")
-    parser.add_argument("--methods", default="all", help="comma-separated, or all")
+    parser.add_argument("--methods", default="all", help="competitors, comma-separated, or all")
     parser.add_argument("--tasks", default="all", help="comma-separated, or all")
     parser.add_argument("--seeds", default="0-4", help="such as 0-4 or 0,2")
+    parser.add_argument("--timeout", type=float, help="seconds after which a run is ended")
     args = parser.parse_args()
     wanted = plan(
-        parse_names(args.tasks, splits.TASKS),
-        parse_names(args.methods, METHODS),
+        parse_names(args.tasks, splits.ALL),
+        parse_names(args.methods, peers.COMPETITORS),
         parse_seeds(args.seeds),
     )
-    done = {(line["task"], line["method"], line["seed"]) for line in read_results(args.out)}
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    for task, method, seed in wanted:
-        if (task, method, seed) in done:
+    done = {tuple(line[key] for key in KEY) for line in read_results(args.out)}
+    failed = 0
+    for run in wanted:
+        if run in done:
             continue
-        line = json.dumps(measure(task, method, seed, args.data))
+        try:
+            found = measure(*run, data_dir=args.data, timeout=args.timeout)
+        except CytonymError as error:
+            failed += 1
+            print(f"{' '.join(map(str, run))}: {error}", file=sys.stderr, flush=True)
+            continue
         with args.out.open("a") as handle:
-            handle.write(line + "\n")
-    print(table(read_results(args.out)).to_string())
+            handle.write(json.dumps(found) + "\n")
+    if lines := read_results(args.out):
+        print(table(lines).to_string())
+    if failed:
+        raise SystemExit(f"{failed} of {len(wanted)} runs failed; the next call tries them again")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -17,6 +16,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
+import accuracy
 import cytonym
 import splits
 from accuracy import parse_seeds, read_results, versions
@@ -141,16 +141,8 @@ def write(
 
 def machine() -> str:
     """Processor, memory and versions, in a sentence."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    kind = names[0] if names else platform.machine()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    threads = os.environ.get("OMP_NUM_THREADS", "not set")
     known = ", ".join(f"{name} {number}" for name, number in versions().items())
-    return (
-        f"Machine: {os.cpu_count()} × {kind}, {memory:.0f} GiB, OMP_NUM_THREADS {threads}. {known}."
-    )
+    return f"Machine: {accuracy.machine()}. {known}."
 
 
 # --- figures -----------------------------------------------------------------------------------

@@ -18,9 +18,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import common
 import cytonym
-from accuracy import log_cp10k
 from cytonym import Annotator
 from cytonym.evaluate import cluster_scores, scores
+from cytonym.peers.recipes.inputs import log_cp10k
 
 FILE, JUNK = "multiome/snare_mouse_cortex.h5mu", "Mis"
 PAIRS = ((0, 1), (2, 3), (4, 5), (6, 7))

@@ -60,16 +60,17 @@ def peer(model: str, query: str, out: str) -> None:
 def make_models(args: Any, adata: Any, folder: Path) -> None:
     """Fit the three models on ``adata``, where they are not there yet."""
     import joblib
+    from sklearn.linear_model import LogisticRegression
 
-    import accuracy
     import common
+    from cytonym.peers.recipes import inputs
 
     folder.mkdir(parents=True, exist_ok=True)
     if not (file := folder / f"{PEER}.joblib").exists():
-        logged = accuracy.log_cp10k(adata)
-        genes = accuracy.variable_genes(logged).nonzero()[0]
-        classifier = accuracy.logistic(0)
-        classifier.fit(accuracy.dense(logged.X[:, genes]), common.truth(adata))
+        logged = inputs.log_cp10k(adata)
+        genes = inputs.variable_genes(logged).nonzero()[0]
+        classifier = LogisticRegression(max_iter=1000, random_state=0)
+        classifier.fit(inputs.dense(logged.X[:, genes]), common.truth(adata))
         joblib.dump((genes, classifier), file)
     for method in METHODS:
         if not (folder / method).exists():

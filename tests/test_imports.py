@@ -40,6 +40,7 @@ LAYERS = [
         "networking",
         "several",
     ],
+    ["peers"],
     ["reproduce", "cli", "view", "demo", "__init__", "__main__"],
 ]
 APART = {"data", "methods", "train", "evaluate"}

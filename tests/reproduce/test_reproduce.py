@@ -16,7 +16,7 @@ import pytest
 
 from command import run as command
 from cytonym.datasets import DATA_SETS
-from cytonym.errors import DataError, OptionError
+from cytonym.errors import CytonymError, DataError, OptionError
 from cytonym.reproduce import EXPERIMENTS, Beside, on_files, run
 from cytonym.reproduce.divide import cut_type, labels, pairs, uneven
 from cytonym.reproduce.lines import Lines
@@ -155,6 +155,19 @@ def test_the_query_s_labels_are_not_seen_by_the_fit_or_the_answer(stand_ins, mon
     assert len(seen) == 2
     assert all(one["atac"].obs.shape[1] == 0 for one in seen)
     assert "cell_type" in case.query["atac"].obs  # the caller's cells are as they were
+
+
+def test_a_peer_runs_beside_our_methods_and_not_where_more_than_names_is_asked(stand_ins, tmp_path):
+    experiment = EXPERIMENTS["sctrans-table-2"]
+    data = on_files(experiment, [stand_ins.rna], Beside())
+    how = {"seeds": [0], "ways": ["linear"], "progress": False}
+    found = run(experiment, data, tmp_path / "out", peers=["lr_pcs"], **how)
+    assert found.frame["way"].tolist() == ["linear", "lr_pcs"]
+    assert found.frame["accuracy"].min() > 0.8
+    other = EXPERIMENTS["sctrans-figure-9"]
+    with pytest.raises(CytonymError, match="asks for more than names"):
+        run(other, data, tmp_path / "other", peers=["lr_pcs"], seeds=[0])
+    assert not (tmp_path / "other").exists()
 
 
 def test_uneven_types_keep_their_proportions_where_cells_are_few():

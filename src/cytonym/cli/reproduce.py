@@ -53,6 +53,9 @@ def reproduce(
     ways: Annotated[
         list[str] | None, typer.Option("--way", metavar="NAME", help="Only this way; repeatable.")
     ] = None,
+    peers: Annotated[
+        list[str] | None, typer.Option("--peer", metavar="NAME", help="A peer too; repeatable.")
+    ] = None,
     words: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option for every way; repeatable."),
@@ -96,6 +99,7 @@ def reproduce(
         out,
         seeds=wanted,
         ways=ways,
+        peers=peers or [],
         options=as_dict(words or []),
         missing=missing,
         progress=not quiet,

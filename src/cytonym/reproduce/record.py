@@ -66,12 +66,17 @@ class Case:
 
 @dataclass(frozen=True)
 class Way:
-    """A method with its settings; ``adapts``: it sees the query's cells while it learns."""
+    """A method with its settings.
+
+    ``adapts``: it sees the query's cells while it learns. ``peer``: it is one of
+    :data:`cytonym.peers.COMPETITORS`, in a process of its own.
+    """
 
     name: str
     method: str
     options: Mapping[str, Any] = field(default_factory=dict)
     adapts: bool = False
+    peer: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -18,7 +18,11 @@ from tqdm import tqdm
 
 from cytonym.errors import CytonymError, DataError, Problem
 from cytonym.files import replacing
+from cytonym.methods import get
+from cytonym.peers.competitors import competitor
+from cytonym.peers.running import interpreter
 from cytonym.reproduce.lines import Lines, plain
+from cytonym.reproduce.measures.naming import BY_NAMES
 from cytonym.reproduce.record import Case, Data, Experiment, Way
 from cytonym.reproduce.tables import frame_of, page
 
@@ -52,6 +56,7 @@ def run(
     *,
     seeds: Sequence[int] | None = None,
     ways: Sequence[str] | None = None,
+    peers: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
     missing: Sequence[str] = (),
     progress: bool = True,
@@ -66,6 +71,9 @@ def run(
         A folder, made if need be. Lines are appended one by one: a run that was killed goes on.
     seeds, ways
         Of those that the experiment declares; None: all.
+    peers
+        Names in :data:`cytonym.peers.COMPETITORS` to run beside the ways, where the experiment
+        asks for names alone.
     options
         Set for every way on top of its own, such as ``{"epochs": 5}`` for a trial; where a method
         lacks one it is left out there.
@@ -77,7 +85,7 @@ def run(
     DataError
         ``out`` holds results of other data.
     """
-    chosen = _ways(experiment, ways)
+    chosen = [*_ways(experiment, ways), *_peers(experiment, peers)]
     out.mkdir(parents=True, exist_ok=True)
     _same_data(experiment, data, out)
     lines = Lines(out / "lines.jsonl")
@@ -114,11 +122,23 @@ def _todo(
 
 
 def _but(way: Way, options: Mapping[str, Any]) -> Way:
-    from cytonym.methods import get
-
+    if way.peer:
+        return way
     known = {*get(way.method).Options.model_fields, "preset"}
     more = {name: value for name, value in options.items() if name in known}
-    return Way(way.name, way.method, {**way.options, **more}, way.adapts)
+    return replace(way, options={**way.options, **more})
+
+
+def _peers(experiment: Experiment, names: Sequence[str]) -> Iterator[Way]:
+    """Peers as ways; what they lack is told before anything is run."""
+    if names and experiment.measure not in BY_NAMES:
+        raise CytonymError(
+            f"{experiment.name} asks for more than names, which peers do not give\n"
+            "    → leave --peer out"
+        )
+    for name in names:
+        interpreter(competitor(name))
+        yield Way(name, name, peer=True)
 
 
 def _ways(experiment: Experiment, names: Sequence[str] | None) -> Sequence[Way]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 import cytonym
+from cytonym import peers
 from cytonym.annotator import Annotator
 from cytonym.evaluate import cluster_scores, scores
 from cytonym.evaluate.metrics import Scores, rare_types
@@ -75,34 +77,52 @@ def figures(found: Scores) -> dict[str, float]:
     return {**out, "shared_accuracy": shared.accuracy, "shared_macro_f1": shared.macro_f1}
 
 
-def naming(case: Case, way: Way, seed: int) -> Rows:
-    """Accuracy, balanced accuracy, F1 and kappa."""
+@dataclass(frozen=True, eq=False)
+class Named:
+    """``(cells,)`` names of the query, the names that can be given, and what it took."""
+
+    labels: np.ndarray
+    known: Sequence[str]
+    took: Mapping[str, float]
+
+
+def named(case: Case, way: Way, seed: int) -> Named:
+    """By a method of ours, or by a peer in a process of its own."""
+    if way.peer:
+        found = peers.run(way.method, case.reference, case.query, label=LABEL, seed=seed)
+        took = {"fit_seconds": found.fit_seconds, "name_seconds": found.name_seconds}
+        took |= {"seconds": found.seconds, "peak_mib": found.peak_mib}
+        return Named(found.labels, sorted(sizes_of(labels(case.reference))), took)
     start = time.monotonic()
     model = learn(case, way, seed)
     fitted = time.monotonic()
     calls = asked(model, case, case.query)
     took = {"fit_seconds": fitted - start, "name_seconds": time.monotonic() - fitted}
-    truth = labels(case.query)
-    return [{**figures(scores(truth, calls.labels, known=model.label_names)), **took}]
+    took["weights"] = sum(one.numel() for one in model.net.parameters())
+    return Named(calls.labels, model.label_names, took)
+
+
+def naming(case: Case, way: Way, seed: int) -> Rows:
+    """Accuracy, balanced accuracy, F1 and kappa."""
+    said = named(case, way, seed)
+    return [{**figures(scores(labels(case.query), said.labels, known=said.known)), **said.took}]
 
 
 def confusion(case: Case, way: Way, seed: int) -> Rows:
     """Cells by known and predicted type, a row for each pair that occurs."""
-    calls = asked(learn(case, way, seed), case, case.query)
-    found = scores(labels(case.query), calls.labels).confusion
+    found = scores(labels(case.query), named(case, way, seed).labels).confusion
     return [
-        {"known": str(known), "predicted": str(named), "cells": int(row[named])}
+        {"known": str(known), "predicted": str(name), "cells": int(row[name])}
         for known, row in found.iterrows()
-        for named in found.columns
-        if row[named] > 0
+        for name in found.columns
+        if row[name] > 0
     ]
 
 
 def by_type(case: Case, way: Way, seed: int) -> Rows:
     """Precision, recall and F1 of every type, with the cells that taught it."""
-    calls = asked(learn(case, way, seed), case, case.query)
     taught = sizes_of(labels(case.reference))
-    table = scores(labels(case.query), calls.labels).per_type
+    table = scores(labels(case.query), named(case, way, seed).labels).per_type
     return [
         {
             "type": str(kind),
@@ -126,6 +146,10 @@ def rare(case: Case, way: Way, seed: int) -> Rows:
     ]
 
 
+BY_NAMES = (naming, confusion, by_type, rare)
+"""Measures that ask for names and nothing else: peers can be compared there."""
+
+
 def missing(case: Case, way: Way, seed: int) -> Rows:
     """One model of all modalities, asked with all of them and with each alone."""
     model, truth = learn(case, way, seed), labels(case.query)
@@ -137,16 +161,6 @@ def missing(case: Case, way: Way, seed: int) -> Rows:
         {"asked with": what, **figures(scores(truth, asked(model, case, parts).labels))}
         for what, parts in given.items()
     ]
-
-
-def size(case: Case, way: Way, seed: int) -> Rows:
-    """The figures of :func:`naming`, with the number of weights of the network."""
-    start = time.monotonic()
-    model = learn(case, way, seed)
-    took = time.monotonic() - start
-    found = scores(labels(case.query), asked(model, case, case.query).labels)
-    weights = sum(one.numel() for one in model.net.parameters())
-    return [{**figures(found), "weights": weights, "fit_seconds": took}]
 
 
 def clusters(case: Case, way: Way, seed: int) -> Rows:

@@ -1,0 +1,217 @@
+"""Make the page of benchmarks from the lines of ``accuracy.py``.
+
+    python benchmarks/table.py bench/accuracy.jsonl --out docs/benchmarks.md
+
+Every number on the page is from the lines. A miss, a task where the best peer is ahead of our
+default, is bold and has a minus sign in a circle.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+import splits
+from accuracy import by_seed, read_results
+from cytonym.errors import CytonymError, Problem
+from cytonym.files import replacing
+from cytonym.methods import registry
+from cytonym.peers import COMPETITORS
+
+GROUPS = {
+    "RNA": ("rna",),
+    "RNA and ATAC of the same cells": ("rna", "atac"),
+    "ATAC": ("atac",),
+}
+DEFAULTS = {("rna",): "sctrans", ("rna", "atac"): "scmoanno", ("atac",): "scmoanno"}
+"""What ``method="auto"`` takes for these modalities without a genome."""
+
+MISS = "⊖"
+FIGURES = {"macro_f1": "Macro-F1", "accuracy": "Accuracy"}
+COSTS = {
+    "seconds": ("Wall time of the whole process", "s", 0),
+    "cpu_seconds": ("Processor time of the whole process", "s", 0),
+    "peak_mib": ("Peak memory of the whole process", "MiB", 0),
+}
+
+Lines = list[dict]
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean with three digits, and the standard deviation where there are several values."""
+    series = pd.Series(list(values), dtype=float)
+    text = f"{series.mean():.3f}"
+    return f"{text} ± {series.std():.3f}" if len(series) > 1 else text
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def of_task(lines: Lines, task: str) -> Lines:
+    """Lines of a task, and those on a part of its modalities, of competitors not run on all."""
+    own = [line for line in lines if line["task"] == task]
+    for part in splits.ALL[task].parts:
+        have = {line["method"] for line in own}
+        own += [{**x, "task": task} for x in lines if x["task"] == part and x["method"] not in have]
+    return own
+
+
+def ordered(methods: set[str], default: str) -> list[str]:
+    """Our default and its preset ``paper``, the rest of ours, then the peers."""
+    first = [name for name in (default, f"{default}:paper") if name in methods]
+    rest = [name for name in COMPETITORS if name in methods and name not in first]
+    return first + sorted(rest, key=lambda name: not COMPETITORS[name].ours)
+
+
+def accuracy_rows(
+    lines: Lines, tasks: Sequence[str], value: str, default: str
+) -> tuple[list[str], list[list[str]], list[float]]:
+    """Head and rows of the table of a figure, and the ratios ours / best peer."""
+    found = {task: by_seed(of_task(lines, task), value).loc[task] for task in tasks}
+    methods = {name for series in found.values() for name in series.index.unique("method")}
+    columns = ordered(methods, default)
+    head = ["task", *(f"`{name}`" for name in columns), "best peer", "ours / best peer"]
+    rows, ratios = [], []
+    for task, series in found.items():
+        have = set(series.index.unique("method"))
+        cells = [spread(series.loc[name]) if name in have else "–" for name in columns]
+        means = {name: float(series.loc[name].mean()) for name in columns if name in have}
+        peers = {name: mean for name, mean in means.items() if not COMPETITORS[name].ours}
+        best = max(peers, key=peers.__getitem__) if peers else None
+        said = "–"
+        if best is not None and default in means and peers[best] > 0:
+            ratio = means[default] / peers[best]
+            ratios.append(ratio)
+            said = f"**{MISS} {ratio:.3f}**" if ratio < 1 else f"{ratio:.3f}"
+        rows.append([task, *cells, f"`{best}`" if best else "–", said])
+    return head, rows, ratios
+
+
+def cost_rows(
+    lines: Lines, tasks: Sequence[str], value: str, default: str, digits: int
+) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of a table of medians over folds and seeds."""
+    frame = pd.DataFrame([line for task in tasks for line in of_task(lines, task)])
+    wide = frame.groupby(["task", "method"])[value].median().unstack("method")
+    columns = ordered(set(wide.columns), default)
+    rows = [
+        [task, *(f"{x:,.{digits}f}" if pd.notna(x) else "–" for x in wide.loc[task, columns])]
+        for task in tasks
+    ]
+    return ["task", *(f"`{name}`" for name in columns)], rows
+
+
+def group(title: str, lines: Lines, tasks: Sequence[str], default: str) -> list[str]:
+    """The part of the page on tasks of the same modalities."""
+    texts = [f"## {title}", f"Ours by default: `{default}`."]
+    if any(splits.ALL[task].parts for task in tasks):
+        texts.append("Methods that read one of the modalities compete too, on the same cells.")
+    have = {line["method"] for task in tasks for line in of_task(lines, task)}
+    if seeing := [f"`{name}`" for name in ordered(have, default) if COMPETITORS[name].sees_query]:
+        texts.append(f"Learns from the query's cells too, without labels: {', '.join(seeing)}.")
+    for value, name in FIGURES.items():
+        head, rows, ratios = accuracy_rows(lines, tasks, value, default)
+        texts += [f"### {name}, {title}", markdown(head, rows)]
+        if ratios:
+            behind = sum(ratio < 1 for ratio in ratios)
+            texts.append(
+                f"Behind the best peer ({MISS}) in {behind} of {len(ratios)} tasks; mean ratio "
+                f"{sum(ratios) / len(ratios):.3f}."
+            )
+    for value, (name, unit, digits) in COSTS.items():
+        head, rows = cost_rows(lines, tasks, value, default, digits)
+        texts += [f"### {name} ({unit}), {title}", markdown(head, rows)]
+    return texts
+
+
+def sources(lines: Lines) -> list[str]:
+    """Cells, seeds, machine, versions and files that the lines are from."""
+    frame = pd.DataFrame(lines)
+    size = []
+    for task in [task for task in splits.ALL if task in set(frame["task"])]:
+        own = frame[frame["task"] == task]
+        seeds = ", ".join(str(seed) for seed in sorted(own["seed"].unique()))
+        cells = [f"{own[name].min():,}–{own[name].max():,}" for name in ("n_train", "n_test")]
+        cells = [one.split("–")[0] if len({*one.split("–")}) == 1 else one for one in cells]
+        size.append([task, ", ".join(splits.ALL[task].modalities), *cells, seeds])
+    head = ["task", "modalities", "reference cells", "query cells", "seeds"]
+    files = {name: digest for line in lines for name, digest in line["sha256"].items()}
+    versions: dict[str, set[str]] = {}
+    for line in lines:
+        for name, number in line["versions"].items():
+            versions.setdefault(name, set()).add(number)
+    said = [[name, " and ".join(sorted(numbers))] for name, numbers in sorted(versions.items())]
+    machines = sorted({line["machine"] for line in lines})
+    return [
+        "## What was run",
+        markdown(head, size),
+        "### Machine",
+        "\n".join(f"- {one}" for one in machines),
+        "### Versions",
+        "Two versions of a package: one is of ours and of scikit-learn's methods, the other of the "
+        "peers' own environment.",
+        markdown(["package", "version"], said),
+        "### Files (SHA-256)",
+        markdown(["set", "SHA-256"], [[name, f"`{files[name]}`"] for name in sorted(files)]),
+    ]
+
+
+def check(lines: Lines, path: Path) -> None:
+    """Refuse lines of other data under one name, and lines of an earlier form."""
+    problems, seen = [], {}
+    old = sum(not {"fold", "seconds", "cpu_seconds", "peak_mib"} <= {*line} for line in lines)
+    if not lines or old:
+        what = f"{path} has {len(lines)} lines, {old} of them without fold, time or memory"
+        problems.append(Problem(what, "make them with benchmarks/accuracy.py"))
+    for line in lines:
+        for name, digest in line["sha256"].items():
+            if seen.setdefault(name, digest) != digest:
+                what = f"the lines of {line['task']} are of two files called {name}"
+                problems.append(Problem(what, "measure all of them on one file"))
+    if problems:
+        raise CytonymError("\n".join(dict.fromkeys(str(problem) for problem in problems)))
+
+
+def page(lines: Lines, command: str) -> str:
+    """The whole page."""
+    tasks = [task for task in splits.ALL if any(line["task"] == task for line in lines)]
+    texts = [
+        "# Benchmarks",
+        "Written by `benchmarks/table.py`; do not edit. Mean ± standard deviation over seeds of "
+        "the mean over folds; without ±: one run, as the seed changes nothing. Every method is a "
+        "process of its own that gets the reference's labels and no other, see "
+        "[peers.md](peers.md). Costs are medians over folds and seeds, with the start of Python "
+        f"and all imports. **{MISS}**: the best peer is ahead of our default.",
+    ]
+    for title, modalities in GROUPS.items():
+        own = [task for task in tasks if splits.ALL[task].modalities == modalities]
+        if own:
+            texts += group(title, lines, own, DEFAULTS[modalities])
+    return "\n\n".join([*texts, *sources(lines), "### Command", f"```bash\n{command}\n```"]) + "\n"
+
+
+def main() -> None:
+    """Read the lines, write the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("lines", type=Path, help="the output of accuracy.py")
+    parser.add_argument("--out", type=Path, required=True, help="the page to write")
+    parser.add_argument("--command", default="make bench DATA=DIR", help="that made the lines")
+    args = parser.parse_args()
+    assert set(DEFAULTS.values()) <= set(registry())
+    try:
+        lines = read_results(args.lines)
+        check(lines, args.lines)
+    except CytonymError as error:
+        raise SystemExit(str(error)) from None
+    with replacing(args.out) as partial:
+        partial.write_text(page(lines, args.command), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
