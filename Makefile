@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.installed
+SITE_READY := .venv/.installed-docs
 DATA ?= $(CYTONYM_DATA)
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test lint format docs bench clean
 
 demo: $(READY)  ## name 350 real cells: about a minute
 	$(BIN)/cytonym demo
@@ -20,6 +21,11 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Warnings are errors. The tutorials run: about two minutes, on simulated cells without CYTONYM_DATA.
+docs: $(SITE_READY)  ## the site, into site/index.html
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -c docs -d site/.doctrees . site
+	@echo "open site/index.html"
 
 bench: $(READY)  ## the accuracy table and the experiments of each method; needs DATA=folder
 	@test -n "$(DATA)" || { echo "make bench needs DATA=folder (or CYTONYM_DATA)" >&2; exit 2; }
@@ -64,6 +70,10 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev 'pyright[nodejs]' -e '.[demo,atac,dna,sc,onto]'
 	@touch $@
 
+$(SITE_READY): $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group docs
+	@touch $@
+
 clean:
-	rm -rf .venv build dist demo .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv build dist demo site .pytest_cache .ruff_cache .hypothesis .coverage
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

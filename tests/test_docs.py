@@ -11,6 +11,7 @@ import re
 import shlex
 import sys
 import tomllib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,20 +25,19 @@ from typer import BadParameter
 import cytonym
 from cytonym.annotator import Annotator
 from cytonym.cli import app
-from cytonym.methods import get
+from cytonym.fitting.fit import pick_method
+from cytonym.methods import Completes, Explains, Generates, get, registry
 from cytonym.options import parse
 from cytonym.types import Batch, Clock
 from cytonym.view.text import method_page
 
 ROOT = Path(__file__).parents[1]
 CODE = ROOT / "src" / "cytonym"
-PAGES = sorted(
-    page for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")] if page.is_file()
-)
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TEXTS = [*PAGES, ROOT / "CITATION.cff"]
 
 REFERENCE = re.compile(r"\[([\w/]+\.py)::([\w.]+)\]")
-FENCE = re.compile(r"(?:<!-- ([^>]*) -->\n)?```(\w*)\n(.*?)```", re.DOTALL)
+FENCE = re.compile(r"(?:<!-- ([^>]*) -->\n)?```([^\n`]*)\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"")
 PLACE = re.compile(r"`((?:src|tests|docs|benchmarks|\.ci)(?:/[\w.*-]+)*)`")
 HOSTS = {"keepachangelog.com", "semver.org"}
@@ -48,7 +48,7 @@ BOASTS = re.compile(
     r"|revolutionary|unparalleled|superior|game-changing|best-in-class|world-class|unleash)"
 )
 WRITTEN = re.compile(
-    r"(<!-- (cytonym methods|preset) ([\w ]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL
+    r"(<!-- (cytonym methods|preset|needs|auto) ([\w ]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL
 )
 
 GROUP = typer.main.get_command(app)
@@ -280,7 +280,11 @@ def test_the_columns_on_the_pages_are_those_that_an_answer_writes():
 
 
 def written(kind: str, name: str) -> str:
-    """What stands between the marks: the output of ``cytonym methods``, or a preset's table."""
+    """What stands between the marks: the output of ``cytonym methods``, or a table."""
+    if kind == "needs":
+        return needs_table()
+    if kind == "auto":
+        return auto_table()
     if kind == "cytonym methods":
         return f"```text\n{method_page(get(name))}\n```\n"
     method, preset = get(name.split()[0]), name.split()[1]
@@ -299,6 +303,45 @@ def written(kind: str, name: str) -> str:
     return head + "".join(f"{row}\n" for row in rows)
 
 
+def needs_table() -> str:
+    """What every method asks for and can do, by its record."""
+    heads = ("method", "reads", "may lack", "raw counts", "labels", "query", "can")
+    rows = []
+    for name, method in registry().items():
+        needs, word = method.needs, " and/or " if method.needs.optional else " and "
+        reads = word.join(needs.modalities)
+        if needs.together:
+            reads = " and ".join(" or ".join(group) for group in needs.together)
+        able = {"explains": Explains, "generates": Generates, "fills in": Completes}
+        can = ", ".join(what for what, kind in able.items() if isinstance(method, kind))
+        facts = (needs.optional, needs.counts, needs.labels, needs.query)
+        lack, counts, labels, query = ("yes" if one else "no" for one in facts)
+        labels = labels if needs.labels else "only to name"
+        rows.append((f"[`{name}`]({name}.md)", reads, lack, counts, labels, query, can))
+    return as_table(heads, rows)
+
+
+def auto_table() -> str:
+    """What ``auto`` picks for each kind of reference."""
+    given = {
+        "RNA, with labels": (("rna",), True, False),
+        "RNA and ATAC, with labels": (("rna", "atac"), True, False),
+        "ATAC alone, with labels": (("atac",), True, False),
+        "ATAC alone, with labels and a genome": (("atac",), True, True),
+        "RNA and ATAC (or methylation), no labels": (("rna", "atac"), False, False),
+    }
+    rows = []
+    for what, (modalities, labelled, dna) in given.items():
+        picked, _ = pick_method("auto", modalities, labelled=labelled, dna=dna)
+        rows.append((what, f"`{picked.name}`", picked.summary))
+    return as_table(("the reference has", "method", "what it is"), rows)
+
+
+def as_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
 def renewed(text: str) -> str:
     return WRITTEN.sub(lambda m: m[1] + written(m[2], m[3]) + m[5], text)
 
@@ -312,11 +355,13 @@ def test_option_tables_are_those_of_the_code(page):
 def test_the_pages_show_all_options_of_their_method_and_one_its_preset():
     found = [m[1:3] for page in PAGES for m in WRITTEN.findall(page.read_text(encoding="utf-8"))]
     assert sorted(found) == [
+        ("auto", "all"),
         ("cytonym methods", "dcca"),
         ("cytonym methods", "linear"),
         ("cytonym methods", "scmoanno"),
         ("cytonym methods", "sctrans"),
         ("cytonym methods", "seqalign"),
+        ("needs", "all"),
         ("preset", "sctrans paper"),
     ]
 
