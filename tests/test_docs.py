@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
-import shlex
 import sys
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -30,14 +29,12 @@ from cytonym.methods import Completes, Explains, Generates, get, registry
 from cytonym.options import parse
 from cytonym.types import Batch, Clock
 from cytonym.view.text import method_page
+from pages import FENCE, PAGES, ROOT, commands, fences, ids
 
-ROOT = Path(__file__).parents[1]
 CODE = ROOT / "src" / "cytonym"
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TEXTS = [*PAGES, ROOT / "CITATION.cff"]
 
 REFERENCE = re.compile(r"\[([\w/]+\.py)::([\w.]+)\]")
-FENCE = re.compile(r"(?:<!-- ([^>]*) -->\n)?```([^\n`]*)\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"")
 PLACE = re.compile(r"`((?:src|tests|docs|benchmarks|\.ci)(?:/[\w.*-]+)*)`")
 HOSTS = {"keepachangelog.com", "semver.org"}
@@ -52,16 +49,6 @@ WRITTEN = re.compile(
 )
 
 GROUP = typer.main.get_command(app)
-
-
-def ids(path: Path) -> str:
-    return str(path.relative_to(ROOT))
-
-
-def fences(page: Path, *kinds: str) -> list[tuple[str, str]]:
-    """The marks (comment in the line above) and contents of the fenced blocks of these kinds."""
-    found = FENCE.findall(page.read_text(encoding="utf-8"))
-    return [(mark, body) for mark, kind, body in found if kind in kinds]
 
 
 # --- names in the code -------------------------------------------------------------------------
@@ -99,22 +86,10 @@ def test_the_sctrans_page_names_at_least_one_object_for_each_of_the_nine_equatio
 # --- commands ----------------------------------------------------------------------------------
 
 
-def commands(page: Path) -> list[list[str]]:
-    """The words of every command line of cytonym in shell blocks."""
-    found = []
-    for _, body in fences(page, "bash", "console", "sh"):
-        for line in body.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
-            while words and re.fullmatch(r"\$|\w+=\S*", words[0]):
-                words = words[1:]
-            if words[:1] == ["cytonym"]:
-                found.append(words[1:])
-    return found
-
-
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_every_command_on_a_page_is_understood_as_it_stands(page):
-    for words in commands(page):
+    lines = [line for _, body in fences(page, "bash") for line in commands(body)]
+    for words in lines:
         if words == ["--version"]:
             continue
         assert words[0] in GROUP.commands, f"no command {words[0]}"
@@ -198,6 +173,12 @@ def test_every_attribute_that_the_pages_name_of_the_package_the_model_and_the_an
                 found = hasattr(owners[owner], name) or name in slots
                 found = found or importlib.util.find_spec(f"cytonym.{name}") is not None
                 assert found, f"{page.name}: {owner}.{name}"
+
+
+def test_the_page_on_python_names_everything_that_the_package_offers():
+    said = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"auto(?:function|class):: cytonym\.(\w+)", said))
+    assert set(cytonym.__all__) <= named
 
 
 def test_the_lines_of_linear_that_contributing_shows_stand_in_its_file_in_this_order():

@@ -1,4 +1,4 @@
-"""``[methods/linear.py::Linear.stages]`` on a page leads to that line of the code, on a page too."""
+"""``[methods/linear.py::Linear]`` on a page leads to that line of the code, on a page too."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def link(app: Any, doctree: nodes.document, name: str) -> None:
 
 def pages(app: Any) -> Iterator[tuple[str, dict[str, str], str]]:
     """A page for each file of the package."""
-    form = HtmlFormatter(cssclass="highlight", linenos="inline", anchorlinenos=True, lineanchors="L")
+    form = HtmlFormatter(
+        cssclass="highlight", linenos="inline", anchorlinenos=True, lineanchors="L"
+    )
     for path in sorted(CODE.rglob("*.py")):
         file = path.relative_to(CODE).as_posix()
         body = highlight(path.read_text(encoding="utf-8"), PythonLexer(), form)
