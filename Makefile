@@ -23,9 +23,9 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 # Warnings are errors. The tutorials run: about two minutes, on simulated cells without CYTONYM_DATA.
-docs: $(SITE_READY)  ## the site, into site/index.html
-	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -c docs -d site/.doctrees . site
-	@echo "open site/index.html"
+docs: $(SITE_READY)  ## the site, into site/html
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -c docs -d site/doctrees . site/html
+	@echo "open site/html/index.html"
 
 bench: $(READY)  ## the accuracy table and the experiments of each method; needs DATA=folder
 	@test -n "$(DATA)" || { echo "make bench needs DATA=folder (or CYTONYM_DATA)" >&2; exit 2; }

@@ -8,12 +8,10 @@ import os
 import sys
 from pathlib import Path
 
-from sphinx.util import logging
-
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_site"))
-logging.getLogger("matplotlib").setLevel("WARNING")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("CYTONYM_CACHE", str(HERE.parent / "site" / "cache"))
 
 import cytonym  # noqa: E402
 
@@ -41,6 +39,7 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_execution_in_temp = True
 nb_merge_streams = True
+nb_output_stderr = "warn"  # a tutorial that warns is a warning of the build, which ends it
 
 autodoc_typehints = "none"  # signatures name the arguments; the docstrings say what they are
 autodoc_member_order = "bysource"
@@ -51,6 +50,10 @@ napoleon_use_ivar = True
 
 html_theme = "sphinx_book_theme"
 html_title = f"cytonym {version}"
-html_theme_options = {"show_navbar_depth": 1, "home_page_in_toc": True}
+html_theme_options = {
+    "show_navbar_depth": 1,
+    "home_page_in_toc": True,
+    "use_download_button": False,
+}
 html_show_sourcelink = False
 html_copy_source = False

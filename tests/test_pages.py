@@ -168,7 +168,7 @@ def test_files_as_r_writes_them_are_read_counts_in_a_layer_by_column_and_no_x(tm
 def test_the_site_builds_without_a_warning_and_its_tutorials_have_pictures(tmp_path):
     pytest.importorskip("myst_nb")
     pytest.importorskip("sphinx_book_theme")
-    site = tmp_path / "site"
+    site = tmp_path / "site" / "html"
     words = ["-W", "--keep-going", "-q", "-c", "docs", "-d", tmp_path / "trees", ".", site]
     env = {**os.environ, "CYTONYM_CACHE": str(tmp_path / "cache"), "CYTONYM_DATA": ""}
     done = subprocess.run(
