@@ -52,38 +52,38 @@ def commands(body: str) -> list[list[str]]:
     return found
 
 
-def write_files(folder: Path) -> None:
+def write_files(folder: Path, *, learn: int = 120) -> None:
     """Data sets, genome, genes, motifs and fragments under the names that the pages use.
 
-    120 cells to learn from and 60 to name, RNA and ATAC over one simulated genome; genes are
+    ``learn`` cells to learn from and 60 to name, RNA and ATAC over one simulated genome; genes are
     called as the factors of JASPAR motifs, types as types of the Cell Ontology.
     """
     single = {one.name: one.frequencies for one in jaspar_motifs() if "::" not in one.name}
     motifs = {name: single[name] for name in sorted(single)[:400:40]}
-    world = simulate_regulation(folder, motifs, seed=0, n_cells=180, n_genes=80)
+    world = simulate_regulation(folder, motifs, seed=0, n_cells=learn + 60, n_genes=80)
     folder.joinpath("mm10.fa").write_bytes(world.fasta.read_bytes())
     for cells in (world.rna, world.atac):
         cells.obs["cell_type"] = pd.Categorical.from_codes(cells.obs["cell_type"].cat.codes, NAMES)
         cells.obs["leiden"] = cells.obs["cell_type"].cat.codes.astype(str).astype("category")
-    learn, name = slice(0, 120), slice(120, 180)
+    first, rest = slice(0, learn), slice(learn, None)
     parts = {
-        "reference": world.rna[learn],
-        "query": world.rna[name],
-        "rna_only": world.rna[name],
-        "rna": world.rna[learn],
-        "peaks": world.atac[learn],
-        "atac": world.atac[learn],
-        "new": world.atac[name],
+        "reference": world.rna[first],
+        "query": world.rna[rest],
+        "rna_only": world.rna[rest],
+        "rna": world.rna[first],
+        "peaks": world.atac[first],
+        "atac": world.atac[first],
+        "new": world.atac[rest],
     }
     for file, cells in parts.items():
         cells.copy().write_h5ad(folder / f"{file}.h5ad")
-    both = {"rna": world.rna[learn].copy(), "peaks": world.atac[learn].copy()}
+    both = {"rna": world.rna[first].copy(), "peaks": world.atac[first].copy()}
     with mudata.set_options(pull_on_update=False):
         mudata.MuData(both).write_h5mu(folder / "multiome.h5mu")
     known = world.edges[["factor", "gene"]].set_axis(["source", "target"], axis=1)
     for file in ("targets.tsv", "dorothea.tsv"):
         known.to_csv(folder / file, sep="\t", index=False)
-    _write_fragments(folder, world.atac[name])
+    _write_fragments(folder, world.atac[rest])
 
 
 def _write_fragments(folder: Path, cells: AnnData) -> None:

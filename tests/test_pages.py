@@ -50,10 +50,12 @@ def here(files, tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def models(files, tmp_path_factory) -> Path:
-    """The same data with models and answers, where a page begins with these."""
-    folder = tmp_path_factory.mktemp("models") / "here"
-    shutil.copytree(files, folder)
+def models(tmp_path_factory) -> Path:
+    """More of the same data (60 cells of each type), with models and answers, where a page begins
+    with these.
+    """
+    folder = tmp_path_factory.mktemp("models")
+    write_files(folder, learn=320)
     small = [word for key in ("epochs=2", "dropout=0") for word in ("--set", key)]
     labels = ("--labels", "cell_type")
     for words in (
