@@ -8,9 +8,9 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
-import shlex
 import sys
 import tomllib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,20 +24,17 @@ from typer import BadParameter
 import cytonym
 from cytonym.annotator import Annotator
 from cytonym.cli import app
-from cytonym.methods import get
+from cytonym.fitting.fit import pick_method
+from cytonym.methods import Completes, Explains, Generates, get, registry
 from cytonym.options import parse
 from cytonym.types import Batch, Clock
 from cytonym.view.text import method_page
+from pages import FENCE, PAGES, ROOT, commands, fences, ids
 
-ROOT = Path(__file__).parents[1]
 CODE = ROOT / "src" / "cytonym"
-PAGES = sorted(
-    page for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")] if page.is_file()
-)
 TEXTS = [*PAGES, ROOT / "CITATION.cff"]
 
 REFERENCE = re.compile(r"\[([\w/]+\.py)::([\w.]+)\]")
-FENCE = re.compile(r"(?:<!-- ([^>]*) -->\n)?```(\w*)\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"")
 PLACE = re.compile(r"`((?:src|tests|docs|benchmarks|\.ci)(?:/[\w.*-]+)*)`")
 HOSTS = {"keepachangelog.com", "semver.org"}
@@ -48,20 +45,12 @@ BOASTS = re.compile(
     r"|revolutionary|unparalleled|superior|game-changing|best-in-class|world-class|unleash)"
 )
 WRITTEN = re.compile(
-    r"(<!-- (cytonym methods|cytonym datasets|preset) ([\w ]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL
+    r"(<!-- (cytonym methods|cytonym datasets|preset|needs|auto) ([\w ]+) -->\n)"
+    r"(.*?)(<!-- end -->)",
+    re.DOTALL,
 )
 
 GROUP = typer.main.get_command(app)
-
-
-def ids(path: Path) -> str:
-    return str(path.relative_to(ROOT))
-
-
-def fences(page: Path, *kinds: str) -> list[tuple[str, str]]:
-    """The marks (comment in the line above) and contents of the fenced blocks of these kinds."""
-    found = FENCE.findall(page.read_text(encoding="utf-8"))
-    return [(mark, body) for mark, kind, body in found if kind in kinds]
 
 
 # --- names in the code -------------------------------------------------------------------------
@@ -99,22 +88,10 @@ def test_the_sctrans_page_names_at_least_one_object_for_each_of_the_nine_equatio
 # --- commands ----------------------------------------------------------------------------------
 
 
-def commands(page: Path) -> list[list[str]]:
-    """The words of every command line of cytonym in shell blocks."""
-    found = []
-    for _, body in fences(page, "bash", "console", "sh"):
-        for line in body.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
-            while words and re.fullmatch(r"\$|\w+=\S*", words[0]):
-                words = words[1:]
-            if words[:1] == ["cytonym"]:
-                found.append(words[1:])
-    return found
-
-
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_every_command_on_a_page_is_understood_as_it_stands(page):
-    for words in commands(page):
+    lines = [line for _, body in fences(page, "bash") for line in commands(body)]
+    for words in lines:
         if words == ["--version"]:
             continue
         assert words[0] in GROUP.commands, f"no command {words[0]}"
@@ -200,6 +177,12 @@ def test_every_attribute_that_the_pages_name_of_the_package_the_model_and_the_an
                 assert found, f"{page.name}: {owner}.{name}"
 
 
+def test_the_page_on_python_names_everything_that_the_package_offers():
+    said = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"auto(?:function|class):: cytonym\.(\w+)", said))
+    assert set(cytonym.__all__) <= named
+
+
 def test_the_lines_of_linear_that_contributing_shows_stand_in_its_file_in_this_order():
     file = (CODE / "methods" / "linear.py").read_text(encoding="utf-8")
     whole = [line.strip() for line in file.splitlines()]
@@ -280,9 +263,13 @@ def test_the_columns_on_the_pages_are_those_that_an_answer_writes():
 
 
 def written(kind: str, name: str) -> str:
-    """What stands between the marks: ``cytonym methods``, a preset's table, or the data sets."""
+    """What stands between the marks: the output of ``cytonym methods``, or a table."""
     if kind == "cytonym datasets":
         return data_set_table()
+    if kind == "needs":
+        return needs_table()
+    if kind == "auto":
+        return auto_table()
     if kind == "cytonym methods":
         return f"```text\n{method_page(get(name))}\n```\n"
     method, preset = get(name.split()[0]), name.split()[1]
@@ -312,6 +299,45 @@ def data_set_table() -> str:
     return head + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
+def needs_table() -> str:
+    """What every method asks for and can do, by its record."""
+    heads = ("method", "reads", "may lack", "raw counts", "labels", "query", "can")
+    rows = []
+    for name, method in registry().items():
+        needs, word = method.needs, " and/or " if method.needs.optional else " and "
+        reads = word.join(needs.modalities)
+        if needs.together:
+            reads = " and ".join(" or ".join(group) for group in needs.together)
+        able = {"explains": Explains, "generates": Generates, "fills in": Completes}
+        can = ", ".join(what for what, kind in able.items() if isinstance(method, kind))
+        facts = (needs.optional, needs.counts, needs.labels, needs.query)
+        lack, counts, labels, query = ("yes" if one else "no" for one in facts)
+        labels = labels if needs.labels else "only to name"
+        rows.append((f"[`{name}`]({name}.md)", reads, lack, counts, labels, query, can))
+    return as_table(heads, rows)
+
+
+def auto_table() -> str:
+    """What ``auto`` picks for each kind of reference."""
+    given = {
+        "RNA, with labels": (("rna",), True, False),
+        "RNA and ATAC, with labels": (("rna", "atac"), True, False),
+        "ATAC alone, with labels": (("atac",), True, False),
+        "ATAC alone, with labels and a genome": (("atac",), True, True),
+        "RNA and ATAC (or methylation), no labels": (("rna", "atac"), False, False),
+    }
+    rows = []
+    for what, (modalities, labelled, dna) in given.items():
+        picked, _ = pick_method("auto", modalities, labelled=labelled, dna=dna)
+        rows.append((what, f"`{picked.name}`", picked.summary))
+    return as_table(("the reference has", "method", "what it is"), rows)
+
+
+def as_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
 def renewed(text: str) -> str:
     return WRITTEN.sub(lambda m: m[1] + written(m[2], m[3]) + m[5], text)
 
@@ -325,12 +351,14 @@ def test_option_tables_are_those_of_the_code(page):
 def test_the_pages_show_all_options_of_their_method_and_one_its_preset():
     found = [m[1:3] for page in PAGES for m in WRITTEN.findall(page.read_text(encoding="utf-8"))]
     assert sorted(found) == [
+        ("auto", "all"),
         ("cytonym datasets", "all"),
         ("cytonym methods", "dcca"),
         ("cytonym methods", "linear"),
         ("cytonym methods", "scmoanno"),
         ("cytonym methods", "sctrans"),
         ("cytonym methods", "seqalign"),
+        ("needs", "all"),
         ("preset", "sctrans paper"),
     ]
 
