@@ -96,3 +96,22 @@ def test_it_comes_back_from_its_state(world):
     again = Rejector.restore(rejector.state())
     np.testing.assert_array_equal(again.score(said), rejector.score(said))
     assert again.threshold(0.1) == rejector.threshold(0.1)
+
+
+def test_cells_that_differ_as_a_whole_are_judged_by_their_own_majority(world):
+    from dataclasses import replace
+
+    axes, _, rejector = world
+    rng = np.random.default_rng(8)
+    known, _ = points(900, rng, np.arange(TYPES))
+    new, _ = points(100, rng, [TYPES])
+    said = told(np.concatenate([known, new]), axes, rng)
+    far = replace(
+        said, z=said.z + 3, scores=said.scores / 2, inputs={"rna": said.inputs["rna"] + 2}
+    )
+    limit = rejector.threshold(0.05)
+    as_they_are, settled = rejector.score(far), rejector.score(far, moved=True)
+    assert (as_they_are[:900] > limit).mean() > 0.9
+    assert (settled[:900] > limit).mean() < 0.1
+    assert (rejector.score(said, moved=True)[:900] > limit).mean() < 0.1
+    assert (rejector.score(said, moved=True)[900:] > limit).mean() > 0.5

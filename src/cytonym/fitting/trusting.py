@@ -57,6 +57,7 @@ def learn_trust(
         reference,
         _quality(method, trial, rows, axes),
         _all_of(single, made, _doublets(method, trial, task, rows, axes)),
+        moved=method.needs.query,
     )
     if final is trial:
         return found

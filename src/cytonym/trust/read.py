@@ -124,8 +124,9 @@ def read(
     tried = trust.tried(said)
     if not tried.all():
         notes.append(
-            f"{int((~tried).sum()):,} cells have other modalities than those held out: none "
-            "of them is called Unknown, and their probabilities and sets were not tested"
+            f"{int((~tried).sum()):,} cells have other modalities than those held out, or are too "
+            "few to be judged by their majority: none of them is called Unknown, and their "
+            "probabilities and sets were not tested"
         )
     if reject:
         limit, doubled = trust.limits(reject)

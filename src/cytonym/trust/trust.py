@@ -94,6 +94,9 @@ class Trust:
         By pattern of modalities, the held-out cells that have it.
     facts
         ``n`` held-out cells; ``ece_before`` and ``ece_after`` the temperature, on the same cells.
+    moved
+        The method names cells that differ from the reference as a whole (another platform): what
+        is strange among them is judged by their own majority.
     """
 
     temperatures: Temperatures
@@ -103,6 +106,7 @@ class Trust:
     doublets: Doublets | None
     patterns: Mapping[str, int]
     facts: Mapping[str, Any]
+    moved: bool = False
 
     @classmethod
     def learn(
@@ -112,6 +116,8 @@ class Trust:
         reference: Reference,
         quality: Quality,
         doublets: tuple[Said, Said, Said] | None,
+        *,
+        moved: bool = False,
     ) -> Self:
         """From held-out cells of types ``y``.
 
@@ -132,7 +138,7 @@ class Trust:
             two = Doublets.fit(single, made, cool, held)
         names, sizes = np.unique(said.pattern, return_counts=True)
         many = dict(zip(map(str, names), map(int, sizes), strict=True))
-        return cls(temperatures, own, rejector, quality, two, many, facts)
+        return cls(temperatures, own, rejector, quality, two, many, facts, moved)
 
     def on(self, reference: Reference, single: Said | None, made: Said | None) -> Self:
         """The same for another network, that learned from the cells ``reference``."""
@@ -160,13 +166,17 @@ class Trust:
 
     def strange(self, said: Said) -> np.ndarray:
         """``(cells,)`` float32: the higher, the less a cell looks like a known type."""
-        found = self.rejector.score(self.temperatures.cool(said)).astype(np.float32)
+        cool = self.temperatures.cool(said)
+        found = self.rejector.score(cool, moved=self.moved).astype(np.float32)
         return np.where(self.tried(said), found, -np.inf).astype(np.float32)
 
     def tried(self, said: Said) -> np.ndarray:
-        """``(cells,)`` bool: enough cells with the same modalities were held out; others are not
-        rejected, for nothing says how strange they may be.
+        """``(cells,)`` bool: enough cells with the same modalities were held out, and, where they
+        are judged by their majority, there are enough of them; others are not rejected, for
+        nothing says how strange they may be.
         """
+        if self.moved and len(said) < LEAST:
+            return np.zeros(len(said), dtype=bool)
         return np.isin(said.pattern, [name for name, n in self.patterns.items() if n >= LEAST])
 
     def doubled(self, said: Said) -> np.ndarray:
@@ -208,6 +218,7 @@ class Trust:
             Doublets.restore(two) if two else None,
             facts["patterns"],
             facts["facts"],
+            facts.get("moved", False),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -217,4 +228,5 @@ class Trust:
             "least": dict(self.quality.least),
             "patterns": dict(self.patterns),
             "facts": dict(self.facts),
+            "moved": self.moved,
         }
