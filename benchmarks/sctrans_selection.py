@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from anndata import AnnData
 from scipy.stats import hypergeom
 from torch import Tensor
@@ -25,22 +24,12 @@ import common
 import splits
 from accuracy import scores
 from cytonym import Annotator, load
-from cytonym.nn.blocks import random_like
+from cytonym.reproduce.measures.selection import at_random
+from cytonym.reproduce.papers.sctrans import MARKERS
 
 NAME, SUB_VECTOR, DRAWS, TOP, SHARE = "sctrans_selection", 128, 5, 20, 0.1
 WAYS = ("salient", "random", "least salient")
 KEEP = (1.0, 0.9, 0.7, 0.5, 0.3, 0.2, 0.1)
-NAIVE = "CD4+/CD45RA+/CD25- Naive T"
-MARKERS = {
-    "CD19+ B": "CD79A CD79B MS4A1 CD19 CD22 BANK1 BLK PAX5 FCRLA TCL1A VPREB3",
-    "CD56+ NK": "NKG7 GNLY KLRD1 KLRF1 KLRC1 NCAM1 FCGR3A GZMB PRF1 CST7 XCL1 XCL2 FGFBP2 SPON2",
-    "CD14+ Monocyte": "CD14 LYZ S100A8 S100A9 S100A12 FCN1 VCAN CST3 CD68 MS4A6A",
-    "CD34+": "CD34 SPINK2 CYTL1 EGFL7 KIT PROM1 GATA2 SOX4 CRHBP AVP PRSS57",
-    "CD4+/CD25 T Reg": "FOXP3 IL2RA CTLA4 IKZF2 TIGIT RTKN2 TNFRSF4 TNFRSF18 CCR4",
-    NAIVE: "CCR7 SELL LEF1 TCF7 IL7R MAL LRRN3 NELL2 ACTN1 PIK3IP1",
-}
-"""Genes that are in common use to tell these blood cells; written down before any fit."""
-
 Select = Callable[[Tensor, Tensor, float], Tensor]
 
 
@@ -51,21 +40,6 @@ def fitted(args: argparse.Namespace, reference: AnnData, seed: int) -> Annotator
         settings = {"sub_vector": SUB_VECTOR, "keep": min(KEEP), **args.settings}
         common.fit(reference, "sctrans", seed, settings).save(folder)
     return load(folder)
-
-
-def at_random(draw: int) -> Select:
-    """Stands in for ``SCTransNet.select``: as many sub-vectors, drawn anew for each cell."""
-    first = 0
-
-    def select(tokens: Tensor, shown: Tensor, keep: float) -> Tensor:
-        nonlocal first
-        key = torch.arange(first, first + len(shown), device=shown.device)
-        first += len(shown)
-        order = random_like(key, shown.shape[1], seed=draw).masked_fill(~shown, 2.0).argsort(dim=1)
-        best = order[:, : max(round(keep * shown.shape[1]), 1)]
-        return shown & torch.zeros_like(shown).scatter(1, best, True)
-
-    return select
 
 
 def least(select: Select) -> Select:
