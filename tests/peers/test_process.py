@@ -95,10 +95,14 @@ def test_ctrl_c_ends_the_process_and_its_child_and_goes_on_up(tmp_path):
             time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job may ignore it
     thread = threading.Thread(target=press, daemon=True)
     thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        waits(tmp_path, timeout=30)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            waits(tmp_path, timeout=30)
+    finally:
+        signal.signal(signal.SIGINT, before)
     thread.join()
     assert_both_gone(tmp_path)
 

@@ -17,6 +17,7 @@ import pytest
 from command import run as command
 from cytonym.datasets import DATA_SETS
 from cytonym.errors import CytonymError, DataError, OptionError
+from cytonym.methods import get
 from cytonym.reproduce import EXPERIMENTS, Beside, on_files, run
 from cytonym.reproduce.divide import cut_type, labels, pairs, uneven
 from cytonym.reproduce.lines import Lines
@@ -32,8 +33,11 @@ BRIEF = {
 
 
 def brief(name: str) -> dict:
-    """Options that make every method quick; those that a method lacks are left out by the run."""
-    return BRIEF | ({} if name.startswith("sctrans") else {"dim": 16})
+    """Options that make the methods of an experiment quick."""
+    methods = {way.method for way in EXPERIMENTS[name].ways}
+    known = {field for method in methods for field in get(method).Options.model_fields}
+    every = BRIEF | ({} if name.startswith("sctrans") else {"dim": 16})
+    return {option: value for option, value in every.items() if option in known}
 
 
 def given(name: str, here) -> tuple[list[Path], Beside]:
@@ -162,12 +166,56 @@ def test_a_peer_runs_beside_our_methods_and_not_where_more_than_names_is_asked(s
     data = on_files(experiment, [stand_ins.rna], Beside())
     how = {"seeds": [0], "ways": ["linear"], "progress": False}
     found = run(experiment, data, tmp_path / "out", peers=["lr_pcs"], **how)
-    assert found.frame["way"].tolist() == ["linear", "lr_pcs"]
+    assert found.frame["way"].tolist() == ["linear", "peer lr_pcs"]
+    with pytest.raises(CytonymError, match="is a method of ours"):
+        run(experiment, data, tmp_path / "out", peers=["sctrans"], **how)
+    with pytest.raises(CytonymError, match="reads rna and atac, and sctrans-table-2 has rna"):
+        run(experiment, data, tmp_path / "out", peers=["multivi"], **how)
     assert found.frame["accuracy"].min() > 0.8
     other = EXPERIMENTS["sctrans-figure-9"]
     with pytest.raises(CytonymError, match="asks for more than names"):
         run(other, data, tmp_path / "other", peers=["lr_pcs"], seeds=[0])
     assert not (tmp_path / "other").exists()
+
+
+def test_a_trial_and_a_run_in_one_folder_are_not_averaged(stand_ins, tmp_path):
+    experiment = EXPERIMENTS["sctrans-table-2"]
+    data = on_files(experiment, [stand_ins.rna], Beside())
+    how = {"seeds": [0], "ways": ["linear"], "progress": False}
+    trial = run(experiment, data, tmp_path, options={"genes": 20}, **how)
+    assert "**A trial, not a result**: seeds 0; set genes=20" in (tmp_path / "table.md").read_text()
+    whole = run(experiment, data, tmp_path, **how)
+    assert len(Lines(tmp_path / "lines.jsonl").found) == 2
+    assert [len(trial.frame), len(whole.frame)] == [1, 1]
+    assert "A trial" not in (tmp_path / "table.md").read_text()
+
+
+def test_an_option_for_every_way_leaves_what_makes_a_way_what_it_is(stand_ins, tmp_path):
+    experiment = EXPERIMENTS["sctrans-table-3"]
+    data = on_files(experiment, [stand_ins.rna], Beside())
+    how = {"seeds": [0], "ways": ["sctrans, no contrast"], "progress": False}
+    run(experiment, data, tmp_path, options={**brief("sctrans-table-3"), "contrast": 0.5}, **how)
+    (line,) = Lines(tmp_path / "lines.jsonl").found
+    assert line["key"]["options"]["contrast"] == 0.0
+    with pytest.raises(OptionError, match="No method here has an option 'epohcs'"):
+        run(experiment, data, tmp_path, options={"epohcs": 5}, **how)
+
+
+def test_published_numbers_are_printed_with_the_digits_of_the_paper():
+    (one,) = EXPERIMENTS["seqalign-ablations"].published
+    assert one.text == "0.9015 / 0.7694"
+    assert EXPERIMENTS["sctrans-figure-8"].published[0].text == "0.67"
+
+
+def test_two_files_with_the_same_batches_are_all_measured():
+    found = []
+    for name in ("x", "y"):
+        cells = _cells(np.repeat(["a", "b"], 10))
+        cells.obs["batch"] = np.tile(["u", "v"], 10)
+        found.append(Data(name, {"rna": cells}))
+    names = [case.key["data"] for case in pairs(found, 0)]
+    assert len({*names}) == 4
+    assert "u (x) to v (x)" in names
 
 
 def test_uneven_types_keep_their_proportions_where_cells_are_few():
@@ -185,7 +233,7 @@ def test_uneven_types_keep_their_proportions_where_cells_are_few():
 def test_the_smallest_type_with_enough_cells_is_cut_and_the_query_stays():
     y = np.repeat(["a", "b", "c"], [100, 80, 20])
     cases = list(cut_type(10, 50)([Data("x", {"rna": _cells(y)})], 0))
-    assert [case.key["type"] for case in cases] == ["b", "b"]
+    assert [case.key["cut"] for case in cases] == ["b", "b"]
     assert [int((labels(case.reference) == "b").sum()) for case in cases] == [10, 50]
     queries = [[*case.query["rna"].obs_names] for case in cases]
     assert queries[0] == queries[1]
@@ -217,8 +265,11 @@ def test_other_data_in_the_same_folder_are_refused(stand_ins, tmp_path):
     how = {"seeds": [0], "ways": ["linear"], "progress": False}
     run(experiment, on_files(experiment, [stand_ins.rna], Beside()), tmp_path, **how)
     changed = [Data("rna", {}, {stand_ins.rna.name: "0" * 64})]
-    with pytest.raises(DataError, match="it holds sctrans-table-2 on other files"):
+    with pytest.raises(DataError, match=r"another rna.h5ad \(sha256\)"):
         run(experiment, changed, tmp_path, **how)
+    columns = on_files(experiment, [stand_ins.rna], Beside(labels="batch"))
+    with pytest.raises(DataError, match=r"another rna \(columns\)"):
+        run(experiment, columns, tmp_path, **how)
     other = EXPERIMENTS["sctrans-figure-4"]
     with pytest.raises(DataError, match="give another folder"):
         run(other, on_files(other, [stand_ins.rna], Beside()), tmp_path, **how)

@@ -95,15 +95,19 @@ def _split(data: Data, share: float, seed: int, key: dict[str, Any], least: int 
 
 
 def folds(n: int) -> Divide:
-    """Stratified folds over cells."""
+    """Stratified folds over the cells of types that have one for each."""
 
     def divide(found: Sequence[Data], seed: int) -> Iterator[Case]:
         for data in found:
-            y = labels(data.parts)
+            kept = common_types(data, n)
+            if not len(kept):
+                what = f"no type has {n} cells"
+                raise DataError(Problem(what, "give data with more cells"), subject=data.name)
+            y, parts = labels(data.parts)[kept], rows(data.parts, kept)
             cut = StratifiedKFold(n, shuffle=True, random_state=seed)
             for place, (learn, ask) in enumerate(cut.split(y, y)):
                 key = {"data": data.name, "fold": place}
-                yield Case(key, rows(data.parts, learn), rows(data.parts, ask), data)
+                yield Case(key, rows(parts, learn), rows(parts, ask), data)
 
     return divide
 
@@ -146,16 +150,19 @@ def cut_type(*cells: int) -> Divide:
 
     def divide(found: Sequence[Data], seed: int) -> Iterator[Case]:
         for data in found:
+            least = math.ceil(max(cells) / 0.8) + 1
+            sizes = sizes_of(labels(data.parts))
+            enough = [kind for kind in sorted(sizes) if sizes[kind] >= least]
+            if not enough:
+                what = f"no type has {least} cells"
+                raise DataError(Problem(what, "give data with more cells"), subject=data.name)
+            cut = min(enough, key=lambda kind: sizes[kind])
             full = _split(data, 0.8, seed, {})
             y = labels(full.reference)
-            enough = [kind for kind, n in sizes_of(y).items() if n >= max(cells)]
-            if not enough:
-                what = f"no type has {max(cells)} cells in the reference"
-                raise DataError(Problem(what, "give data with more cells"), subject=data.name)
-            own = np.random.default_rng(seed).permutation(np.flatnonzero(y == enough[-1]))
+            own = np.random.default_rng(seed).permutation(np.flatnonzero(y == cut))
             for many in cells:
                 kept = ~np.isin(np.arange(len(y)), own[many:])
-                key = {"data": data.name, "type": enough[-1], "cells": many}
+                key = {"data": data.name, "cut": cut, "cells": many}
                 yield Case(key, rows(full.reference, kept), full.query, data)
 
     return divide
@@ -171,15 +178,17 @@ def across(types: Sequence[str] = ()) -> Divide:
     def divide(found: Sequence[Data], seed: int) -> Iterator[Case]:
         joined = _joined(found) if len(found) > 1 else found[0]
         y, batch = labels(joined.parts), batches(joined)
-        kept = np.isin(y, list(types)) if {*types} <= {*y} and types else np.ones(len(y), bool)
-        for name in np.unique(batch[kept]):
+        names = np.unique(batch)
+        all_have = all({*types} <= {*y[batch == name]} for name in names)
+        kept = np.isin(y, list(types)) if types and all_have else np.ones(len(y), bool)
+        for name in names:
             own = kept & (batch == name)
             others = rows(joined.parts, kept & ~own)
-            yield Case(
-                {"data": name, "taught by": "others"}, others, rows(joined.parts, own), joined
-            )
-            alone = Data(name, rows(joined.parts, own), joined.sha256)
-            yield _split(alone, 0.8, seed, {"data": name, "taught by": "itself"})
+            key = {"data": str(name), "of": ", ".join(map(str, names))}
+            query = rows(joined.parts, own)
+            yield Case({**key, "taught by": "others"}, others, query, joined)
+            alone = Data(str(name), query, joined.sha256)
+            yield _split(alone, 0.8, seed, {**key, "taught by": "itself"})
 
     return divide
 
@@ -212,9 +221,11 @@ def pairs(found: Sequence[Data], seed: int) -> Iterator[Case]:
             sets[0][data.name] = data
             continue
         own = batches(data)
-        sets.append({name: replace(data, parts=rows(data.parts, own == name)) for name in {*own}})
-    if len(sets) == 1 and len(sets[0]) < 2:
-        batches(found[0])  # says what is missing
+        parts = {name: rows(data.parts, own == name) for name in {*own}}
+        several = f" ({data.name})" if len(found) > 1 else ""
+        sets.append({f"{name}{several}": replace(data, parts=one) for name, one in parts.items()})
+    if len(sets[0]) == 1:
+        batches(next(iter(sets[0].values())))  # says what is missing
     for own in sets:
         for first, second in permutations(sorted(own), 2):
             one = own[first]

@@ -97,7 +97,8 @@ def of_paper(
         first = next(iter(cells.values())) if isinstance(cells, dict) else cells
         batch = next((column for column in ("stage", BATCH, "donor") if column in first.obs), None)
         one = opened(open_cells(cells), replace(beside, labels=LABEL, batch=batch), "")
-        sums, markers = dict(first.uns["sha256"]), one.markers or experiment.markers
+        sums = {**{k: v for k, v in one.sha256.items() if v}, **dict(first.uns["sha256"])}
+        markers = one.markers or experiment.markers
         found.append(replace(one, name=name, sha256=sums, markers=markers))
     return found, [name for name in lacking if name not in here]
 
@@ -134,7 +135,11 @@ def with_files(data: Data, beside: Beside) -> Data:
     """The same cells with the files beside them."""
     known = read_markers(beside.markers) if beside.markers else {}
     files = {name: getattr(beside, name) for name in ("genome", "genes", "known", "motifs")}
-    return replace(data, **files, markers=known)
+    given = [*(one for one in files.values() if one), *([beside.markers] if beside.markers else [])]
+    sums = {one.name: sha256_of(Path(one)) for one in given}
+    columns = {"labels": beside.labels, "batch": beside.batch}
+    sha256 = {**data.sha256, **sums}
+    return replace(data, **files, markers=known, sha256=sha256, columns=columns)
 
 
 def _part(cells: Cells, modality: str, rows: np.ndarray, obs: pd.DataFrame) -> AnnData:

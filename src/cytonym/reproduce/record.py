@@ -28,7 +28,9 @@ class Data:
     parts
         Cells by modality, with :data:`LABEL` in ``obs``, and :data:`BATCH` where it is known.
     sha256
-        Of each file that was read.
+        Of each file that was read, also those beside the cells.
+    columns
+        Of types and of batches.
     genome, genes, known, motifs
         Files that some experiments need: the FASTA on which peaks lie, a BED file of genes, a
         table of known factors and targets, motifs in the MEME format (None: JASPAR).
@@ -39,6 +41,7 @@ class Data:
     name: str
     parts: Parts
     sha256: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str | None] = field(default_factory=dict)
     genome: Path | None = None
     genes: Path | None = None
     known: Path | None = None
@@ -74,7 +77,7 @@ class Way:
 
     name: str
     method: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     adapts: bool = False
     peer: bool = False
 
@@ -87,6 +90,11 @@ class Published:
     way: str
     figures: Mapping[str, float]
     source: str
+
+    @property
+    def text(self) -> str:
+        """As printed, without digits that the paper does not give."""
+        return " / ".join(f"{value:g}" for value in self.figures.values())
 
 
 def published(

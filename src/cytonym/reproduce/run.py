@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from cytonym.errors import CytonymError, DataError, Problem
+from cytonym.errors import CytonymError, DataError, OptionError, Problem, suggest
 from cytonym.files import replacing
 from cytonym.methods import get
 from cytonym.peers.competitors import competitor
@@ -75,31 +75,36 @@ def run(
         Names in :data:`cytonym.peers.COMPETITORS` to run beside the ways, where the experiment
         asks for names alone.
     options
-        Set for every way on top of its own, such as ``{"epochs": 5}`` for a trial; where a method
-        lacks one it is left out there.
+        Set for every way that has it and does not set it itself, such as ``{"epochs": 5}`` for a
+        trial.
     missing
         Names of data sets that are not here, said on the page.
 
     Raises
     ------
     DataError
-        ``out`` holds results of other data.
+        ``out`` holds results of another experiment, other data, or another version of cytonym.
+    OptionError
+        An option that no way has.
     """
     chosen = [*_ways(experiment, ways), *_peers(experiment, peers)]
+    chosen = _with(experiment, chosen, options or {})
     out.mkdir(parents=True, exist_ok=True)
-    _same_data(experiment, data, out)
-    lines = Lines(out / "lines.jsonl")
-    todo = list(_todo(experiment, data, seeds or experiment.seeds, chosen, options or {}))
-    words = f"{experiment.name}"
-    for seed, case, way in tqdm(todo, desc=words, unit="fit", disable=not progress):
+    record = _same_run(experiment, data, out)
+    lines, asked = Lines(out / "lines.jsonl"), []
+    todo = list(_todo(experiment, data, seeds or experiment.seeds, chosen))
+    for seed, case, way in tqdm(todo, desc=experiment.name, unit="fit", disable=not progress):
         key = {**case.key, "way": way.name, "options": dict(way.options), "seed": seed}
         if lines.get(key) is None:
             start = time.monotonic()
             rows = experiment.measure(case, way, seed)
             facts = {"n_reference": _cells(case.reference), "n_query": _cells(case.query)}
-            lines.add(key, rows, **facts, seconds=round(time.monotonic() - start, 2))
-    frame = frame_of(lines.found)
-    made = page(experiment, frame, json.loads((out / "run.json").read_text()), missing)
+            facts |= {"seconds": round(time.monotonic() - start, 2), "machine": machine()}
+            lines.add(key, rows, **facts)
+        asked.append(lines.get(key))
+    frame = frame_of(asked)  # lines of other settings in the same folder are not mixed in
+    words = {"seeds": seeds or experiment.seeds, "set": dict(options or {}), "peers": [*peers]}
+    made = page(experiment, frame, {**record, **words, "ways": [*(ways or [])]}, missing)
     for name, text in made.files.items():
         with replacing(out / name) as partial:
             partial.write_text(text, encoding="utf-8")
@@ -112,21 +117,29 @@ def _todo(
     data: Sequence[Data],
     seeds: Sequence[int],
     ways: Sequence[Way],
-    options: Mapping[str, Any],
 ) -> Iterator[tuple[int, Case, Way]]:
     sets = [data] if experiment.together else [[one] for one in data]
     for seed in seeds:
         for case in chain.from_iterable(experiment.divide(one, seed) for one in sets):
             for way in ways:
-                yield seed, case, _but(way, options)
+                yield seed, case, way
 
 
-def _but(way: Way, options: Mapping[str, Any]) -> Way:
-    if way.peer:
-        return way
-    known = {*get(way.method).Options.model_fields, "preset"}
-    more = {name: value for name, value in options.items() if name in known}
-    return replace(way, options={**way.options, **more})
+def _with(experiment: Experiment, ways: Sequence[Way], options: Mapping[str, Any]) -> list[Way]:
+    """The ways with more options; what makes a way what it is stays."""
+    known = {way: {*get(way.method).Options.model_fields} for way in experiment.ways}
+    every = {name for own in known.values() for name in own}
+    if unknown := [name for name in options if name not in every]:
+        near = suggest(unknown[0], sorted(every))
+        raise OptionError(f"No method here has an option {unknown[0]!r}.\n    → {near}")
+    return [
+        way
+        if way.peer
+        else replace(
+            way, options={**{k: v for k, v in options.items() if k in known[way]}, **way.options}
+        )
+        for way in ways
+    ]
 
 
 def _peers(experiment: Experiment, names: Sequence[str]) -> Iterator[Way]:
@@ -137,8 +150,16 @@ def _peers(experiment: Experiment, names: Sequence[str]) -> Iterator[Way]:
             "    → leave --peer out"
         )
     for name in names:
-        interpreter(competitor(name))
-        yield Way(name, name, peer=True)
+        one = competitor(name)
+        if one.ours:
+            raise CytonymError(f"{name} is a method of ours\n    → --way picks among these")
+        if not one.reads(experiment.reads):
+            reads, have = " and ".join(one.modalities), " and ".join(experiment.reads)
+            raise CytonymError(
+                f"{name} reads {reads}, and {experiment.name} has {have}\n    → leave it out"
+            )
+        interpreter(one)
+        yield Way(f"peer {name}", name, peer=True)
 
 
 def _ways(experiment: Experiment, names: Sequence[str] | None) -> Sequence[Way]:
@@ -156,23 +177,32 @@ def _cells(parts: Mapping[str, Any]) -> int:
     return next(iter(parts.values())).n_obs
 
 
-def _same_data(experiment: Experiment, data: Sequence[Data], out: Path) -> None:
-    """Keep what was run on what beside the lines; other data need another folder."""
+def _same_run(experiment: Experiment, data: Sequence[Data], out: Path) -> dict[str, Any]:
+    """Keep what was run on what beside the lines; anything else needs another folder."""
     path = out / "run.json"
-    sha256 = {name: one for part in data for name, one in part.sha256.items()}
-    before = json.loads(path.read_text()) if path.exists() else {"sha256": {}}
-    other = [name for name, one in sha256.items() if before["sha256"].get(name, one) != one]
-    if before.get("experiment", experiment.name) != experiment.name or other:
-        what = f"it holds {before.get('experiment')} on other files ({', '.join(other) or 'none'})"
-        raise DataError(Problem(what, "give another folder (--out)"), subject=str(out))
-    record = {
-        "experiment": experiment.name,
-        "sha256": {**before["sha256"], **sha256},
-        "versions": {"python": platform.python_version(), **{n: version(n) for n in PACKAGES}},
-        "machine": machine(),
-    }
+    record = plain(
+        {
+            "experiment": experiment.name,
+            "sha256": {name: one for part in data for name, one in part.sha256.items()},
+            "columns": {part.name: part.columns for part in data},
+            "versions": {"python": platform.python_version(), **{n: version(n) for n in PACKAGES}},
+        }
+    )
+    if path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        same = (before["experiment"], before["versions"]["cytonym"])
+        other = [] if same == (experiment.name, record["versions"]["cytonym"]) else [" ".join(same)]
+        for kind in ("sha256", "columns"):
+            for name, one in record[kind].items():
+                if before[kind].setdefault(name, one) != one:
+                    other.append(f"another {name} ({kind})")
+        if other:
+            what = f"it holds results of {'; '.join(other)}"
+            raise DataError(Problem(what, "give another folder (--out)"), subject=str(out))
+        record = {**record, "sha256": before["sha256"], "columns": before["columns"]}
     with replacing(path) as partial:
-        partial.write_text(json.dumps(plain(record), indent=1), encoding="utf-8")
+        partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    return {**record, "machine": machine()}
 
 
 def machine() -> str:

@@ -62,8 +62,7 @@ def published(experiment: Experiment) -> pd.DataFrame:
     """What the paper says: a row a method, a column a data set."""
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for one in experiment.published:
-        text = " / ".join(f"{value:.3f}" for value in one.figures.values())
-        rows.setdefault((one.way, one.source), {})[one.data] = text
+        rows.setdefault((one.way, one.source), {})[one.data] = one.text
     data = list(dict.fromkeys(one.data for one in experiment.published))
     return pd.DataFrame(
         [
@@ -95,11 +94,12 @@ def page(
             "Only numbers on the same file and split compare.",
             markdown(theirs),
         ]
+    parts += [f"- {name}: {note}" for name in experiment.data for note in _told(name)]
     files = "; ".join(f"{name} {one}" for name, one in run["sha256"].items())
     versions = ", ".join(f"{name} {one}" for name, one in run["versions"].items())
     parts += [
         "## Where the numbers come from",
-        f"`cytonym reproduce {experiment.name}` · {run['machine']} · {versions}.",
+        f"`cytonym reproduce {experiment.name}`, {_how(run)} · {run['machine']} · {versions}.",
         f"SHA-256: {files}.",
     ]
     out = {
@@ -108,6 +108,22 @@ def page(
         "rows.csv": frame.to_csv(index=False),
     }
     return Page(table, out | ({"published.csv": theirs.to_csv(index=False)} if len(theirs) else {}))
+
+
+def _how(run: Mapping[str, Any]) -> str:
+    """Seeds, and what differs from the experiment as it is declared."""
+    words = [f"seeds {', '.join(map(str, run['seeds']))}"]
+    words += [f"set {name}={value}" for name, value in run["set"].items()]
+    words += [f"only {name}" for name in run["ways"]] + [f"peer {name}" for name in run["peers"]]
+    trial = "**A trial, not a result**: " if run["set"] else ""
+    return trial + "; ".join(words)
+
+
+def _told(name: str) -> tuple[str, ...]:
+    """What is to be known of a published data set, beside the published table."""
+    from cytonym import datasets
+
+    return datasets.get(name).notes
 
 
 def markdown(frame: pd.DataFrame) -> str:

@@ -124,9 +124,8 @@ def read(
     tried = trust.tried(said)
     if not tried.all():
         notes.append(
-            f"{int((~tried).sum()):,} cells have other modalities than those held out, or are too "
-            "few to be judged by their majority: none of them is called Unknown, and their "
-            "probabilities and sets were not tested"
+            f"{int((~tried).sum()):,} cells have other modalities than those held out: none "
+            "of them is called Unknown, and their probabilities and sets were not tested"
         )
     if reject:
         limit, doubled = trust.limits(reject)
@@ -136,6 +135,11 @@ def read(
                 f"lose {reject:.1%} of them"
             )
         strange = trust.strange(said) - np.float32(limit)
+        if few := int((tried & np.isneginf(strange)).sum()) * np.isfinite(limit):
+            notes.append(
+                f"{few:,} cells are too few to be judged by their own majority: none of them is "
+                "called Unknown"
+            )
         labels = np.where(strange > 0, UNKNOWN, labels)
         labels = np.where(trust.doubled(said) > doubled, DOUBLETS, labels)
         labels = np.where(trust.junk(said), JUNK, labels)

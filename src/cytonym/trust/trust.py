@@ -167,16 +167,17 @@ class Trust:
     def strange(self, said: Said) -> np.ndarray:
         """``(cells,)`` float32: the higher, the less a cell looks like a known type."""
         cool = self.temperatures.cool(said)
-        found = self.rejector.score(cool, moved=self.moved).astype(np.float32)
-        return np.where(self.tried(said), found, -np.inf).astype(np.float32)
+        found = np.full(len(said), -np.inf, dtype=np.float32)
+        for pattern in np.unique(said.pattern[self.tried(said)]):
+            mine = np.flatnonzero(said.pattern == pattern)
+            if len(mine) >= LEAST or not self.moved:
+                found[mine] = self.rejector.score(cool.of(mine), moved=self.moved)
+        return found
 
     def tried(self, said: Said) -> np.ndarray:
-        """``(cells,)`` bool: enough cells with the same modalities were held out, and, where they
-        are judged by their majority, there are enough of them; others are not rejected, for
-        nothing says how strange they may be.
+        """``(cells,)`` bool: enough cells with the same modalities were held out; others are not
+        rejected, for nothing says how strange they may be.
         """
-        if self.moved and len(said) < LEAST:
-            return np.zeros(len(said), dtype=bool)
         return np.isin(said.pattern, [name for name, n in self.patterns.items() if n >= LEAST])
 
     def doubled(self, said: Said) -> np.ndarray:

@@ -114,7 +114,8 @@ def settled(units: np.ndarray) -> np.ndarray:
     those of a normal distribution), which new types hardly touch while most cells are of known
     types. Cells are never brought closer together than held-out ones are apart, nor moved up.
     """
-    low, high = np.nanquantile(units, LOWER, axis=0)
+    able = np.isfinite(units).any(axis=0)
+    low, high = np.nanquantile(np.where(able, units, 0.0), LOWER, axis=0)
     spread = (high - low) / (norm.ppf(LOWER[1]) - norm.ppf(LOWER[0]))
     level = high - norm.ppf(LOWER[1]) * spread
     return (units - level.clip(0)) / spread.clip(1)

@@ -16,7 +16,7 @@ from cytonym.evaluate.generation import cluster_kappa, generation_scores, pair_c
 from cytonym.networking import motif_activity, network
 from cytonym.regulation import peaks_of_genes, read_genes
 from cytonym.reproduce.divide import labels
-from cytonym.reproduce.measures.naming import Rows, agreement_rows, learn, read_by
+from cytonym.reproduce.measures.naming import Rows, agreement_rows, learn, read_by, unnamed
 from cytonym.reproduce.record import LABEL, Case, Way
 
 COMPONENTS = 20
@@ -25,13 +25,25 @@ COMPONENTS = 20
 def views(case: Case, way: Way, seed: int) -> Rows:
     """Agreement of types with clusters of the joint embedding and of each modality's own."""
     model = learn(case, way, seed, named=False)
-    found = model.embed(read_by(way.method, case.query), progress=False)
+    found = model.embed(unnamed(read_by(way.method, case.query)), progress=False)
     out = []
     for view, z in {"joint": found.joint, **found.views}.items():
         table = cluster_scores(z, labels(case.query), seed=seed)
         for row in agreement_rows(table):
             out.append({"view": view, **row})
     return out
+
+
+VALUES = 150_000_000
+"""Most values that are compared at once: of more features some are drawn, by the seed."""
+
+
+def some(features: np.ndarray, cells: int, seed: int) -> np.ndarray:
+    """The features whose values are compared, in their order."""
+    most = max(VALUES // cells, 1)
+    if len(features) <= most:
+        return features
+    return features[np.sort(np.random.default_rng(seed).choice(len(features), most, replace=False))]
 
 
 def measured(part: Any, features: np.ndarray, modality: str) -> np.ndarray:
@@ -42,9 +54,9 @@ def measured(part: Any, features: np.ndarray, modality: str) -> np.ndarray:
     return (x > 0).astype(np.float32) if modality == "atac" else x
 
 
-def decoded(made: Any, modality: str) -> np.ndarray:
+def decoded(made: Any, features: np.ndarray, modality: str) -> np.ndarray:
     """The same units of what a model makes."""
-    values = made.frame().to_numpy()
+    values = made.frame(features=features).to_numpy()
     return np.log1p(values) if modality == "rna" else values
 
 
@@ -57,13 +69,14 @@ def generation(case: Case, way: Way, seed: int) -> Rows:
     kinds, taught, out = labels(case.query), labels(case.reference), []
     for source in case.query:
         target = next(name for name in case.query if name != source)
-        made = model.generate({source: case.query[source]}, target)
-        truth = measured(case.query[target], made.features, target)
-        known = measured(case.reference[target], made.features, target)
+        made = model.generate(unnamed({source: case.query[source]}), target)
+        chosen = some(made.features, len(taught) + len(kinds), seed)
+        truth = measured(case.query[target], chosen, target)
+        known = measured(case.reference[target], chosen, target)
         means = pd.DataFrame(known).groupby(taught).mean().fillna(pd.Series(np.nanmean(known, 0)))
         profile = means.reindex(kinds).fillna(means.mean()).to_numpy(np.float32)
         score = generation_scores if np.isfinite(truth).all() else observed_scores
-        for by, values in (("model", decoded(made, target)), ("mean of the type", profile)):
+        for by, values in (("model", decoded(made, chosen, target)), ("mean of the type", profile)):
             row = {"direction": f"{source} to {target}", "by": by}
             out.append({**row, **score(truth, values, kinds)})
     return out
@@ -90,10 +103,13 @@ def consistency(case: Case, way: Way, seed: int) -> Rows:
     before them, and with as many peaks at random.
     """
     model = learn(case, way, seed, named=False)
-    made = {name: model.denoise(dict(case.query), modality=name) for name in ("rna", "atac")}
-    raw = {name: measured(case.query[name], one.features, name) for name, one in made.items()}
-    clean = {name: decoded(one, name) for name, one in made.items()}
-    gene, peak = linked(model, case, {name: one.features for name, one in made.items()})
+    bare = unnamed(case.query)
+    made = {name: model.denoise(bare, modality=name) for name in ("rna", "atac")}
+    n_cells = len(labels(case.query))
+    chosen = {name: some(one.features, n_cells, seed) for name, one in made.items()}
+    raw = {name: measured(case.query[name], chosen[name], name) for name in made}
+    clean = {name: decoded(one, chosen[name], name) for name, one in made.items()}
+    gene, peak = linked(model, case, chosen)
     k, out = len(np.unique(labels(case.query))), []
     for when, values in (("measured", raw), ("denoised", clean)):
         own, random = pair_consistency(values["rna"], values["atac"], gene, peak, seed=seed)
@@ -157,7 +173,7 @@ def activity(case: Case, way: Way, seed: int) -> Rows:
     """In which type each motif is most active, in denoised ATAC; the 50 that vary most."""
     model = learn(case, way, seed, named=False)
     assert case.data.genome  # the runner has seen to it
-    atac = {"atac": case.query["atac"]}
+    atac = unnamed({"atac": case.query["atac"]})
     files = {"genome": case.data.genome, "motifs": case.data.motifs}
     found = motif_activity(atac, **files, model=model, seed=seed, progress=False)
     z = pd.DataFrame(found.activity.z, columns=pd.Index([one.name for one in found.motifs]))

@@ -33,7 +33,7 @@ def learn(case: Case, way: Way, seed: int, *, named: bool = True) -> Annotator:
         method=way.method,
         seed=seed,
         options=dict(way.options),
-        query=_unnamed(read_by(way.method, case.query)) if way.adapts else None,
+        query=unnamed(read_by(way.method, case.query)) if way.adapts else None,
         genome=case.data.genome if "atac" in read_by(way.method, case.reference) else None,
         validation=0 if named else 0.1,
         progress=False,
@@ -45,7 +45,7 @@ def read_by(method: str, parts: Parts) -> dict[str, Any]:
     return {name: one for name, one in parts.items() if name in get(method).needs.modalities}
 
 
-def _unnamed(parts: Mapping[str, Any]) -> dict[str, Any]:
+def unnamed(parts: Mapping[str, Any]) -> dict[str, Any]:
     """Cells without any column of ``obs``."""
     return {name: _bare(one) for name, one in parts.items()}
 
@@ -60,7 +60,7 @@ def asked(model: Annotator, case: Case, parts: Parts) -> Any:
     """What the model says of cells whose labels it cannot see."""
     genome = case.data.genome if "atac" in parts else None
     return model.annotate(
-        _unnamed(read_by(model.method.name, parts)), genome=genome, reject=0, progress=False
+        unnamed(read_by(model.method.name, parts)), genome=genome, reject=0, progress=False
     )
 
 
@@ -83,7 +83,7 @@ class Named:
 
     labels: np.ndarray
     known: Sequence[str]
-    took: Mapping[str, float]
+    took: Mapping[str, Any]
 
 
 def named(case: Case, way: Way, seed: int) -> Named:
@@ -97,9 +97,11 @@ def named(case: Case, way: Way, seed: int) -> Named:
     model = learn(case, way, seed)
     fitted = time.monotonic()
     calls = asked(model, case, case.query)
-    took = {"fit_seconds": fitted - start, "name_seconds": time.monotonic() - fitted}
+    took: dict[str, Any] = {"fit_seconds": fitted - start}
+    took["name_seconds"] = time.monotonic() - fitted
     took["weights"] = sum(one.numel() for one in model.net.parameters())
-    return Named(calls.labels, model.label_names, took)
+    dna = getattr(model.options, "embedder", None)  # k-mers are never to pass for a network
+    return Named(calls.labels, model.label_names, {**took, **({"dna": dna} if dna else {})})
 
 
 def naming(case: Case, way: Way, seed: int) -> Rows:
@@ -109,13 +111,14 @@ def naming(case: Case, way: Way, seed: int) -> Rows:
 
 
 def confusion(case: Case, way: Way, seed: int) -> Rows:
-    """Cells by known and predicted type, a row for each pair that occurs."""
-    found = scores(labels(case.query), named(case, way, seed).labels).confusion
+    """Cells by known and predicted type, a row for each pair of types."""
+    said = named(case, way, seed)
+    found = scores(labels(case.query), said.labels).confusion
+    table = found.reindex(columns=sorted({*map(str, said.known)} | {*found.columns}), fill_value=0)
     return [
         {"known": str(known), "predicted": str(name), "cells": int(row[name])}
-        for known, row in found.iterrows()
-        for name in found.columns
-        if row[name] > 0
+        for known, row in table.iterrows()
+        for name in table.columns
     ]
 
 
@@ -134,6 +137,11 @@ def by_type(case: Case, way: Way, seed: int) -> Rows:
     ]
 
 
+def of_cut_type(case: Case, way: Way, seed: int) -> Rows:
+    """Recall and F1 of the type that the case cut down."""
+    return [row for row in by_type(case, way, seed) if row["type"] == case.key["cut"]]
+
+
 def rare(case: Case, way: Way, seed: int) -> Rows:
     """Recall and F1 of types with fewer than 50 training cells or 1 % of them, and of others."""
     table = pd.DataFrame(by_type(case, way, seed))
@@ -146,7 +154,7 @@ def rare(case: Case, way: Way, seed: int) -> Rows:
     ]
 
 
-BY_NAMES = (naming, confusion, by_type, rare)
+BY_NAMES = (naming, confusion, by_type, of_cut_type, rare)
 """Measures that ask for names and nothing else: peers can be compared there."""
 
 

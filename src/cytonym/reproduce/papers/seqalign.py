@@ -32,7 +32,7 @@ PAIRS_2 = tuple(
 )
 NOTES = (
     "The embedding of DNA is that of 6-mers unless --set embedder=transformer gives weights of a "
-    "Nucleotide Transformer; its name is in every line.",
+    "Nucleotide Transformer; the column dna says which.",
     "Scores over all cells of the query; shared_ are those of types that the reference has.",
 )
 
@@ -48,6 +48,7 @@ _new = partial(
     divide=divide.pairs,
     measure=naming.naming,
     figures=(*BOTH, "shared_accuracy", "shared_macro_f1"),
+    by=("dna",),
     together=True,
     reads=("atac",),
     needs=("genome",),
