@@ -127,8 +127,15 @@ def plan(tasks: Iterable[str], methods: Iterable[str], seeds: list[int]) -> list
 
 
 def read_results(path: Path) -> list[dict[str, object]]:
-    """Result lines written so far."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    """Result lines written so far; a last one that a kill cut short is dropped."""
+    if not path.exists():
+        return []
+    text = path.read_bytes()
+    whole = text[: text.rfind(b"\n") + 1]
+    if whole != text:
+        with path.open("rb+") as handle:
+            handle.truncate(len(whole))
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def by_seed(lines: list[dict[str, object]], value: str) -> pd.Series:

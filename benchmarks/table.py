@@ -47,6 +47,12 @@ def spread(values: Sequence[float]) -> str:
     return f"{text} ± {series.std():.3f}" if len(series) > 1 else text
 
 
+def seeds_said(values: pd.Series, most: int) -> str:
+    """The spread, with the number of seeds where some are missing."""
+    text = spread(values)
+    return f"{text} ({len(values)} of {most} seeds)" if 1 < len(values) < most else text
+
+
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
@@ -80,7 +86,8 @@ def accuracy_rows(
     rows, ratios = [], []
     for task, series in found.items():
         have = set(series.index.unique("method"))
-        cells = [spread(series.loc[name]) if name in have else "–" for name in columns]
+        most = max(len(series.loc[name]) for name in have)
+        cells = [seeds_said(series.loc[name], most) if name in have else "–" for name in columns]
         means = {name: float(series.loc[name].mean()) for name in columns if name in have}
         peers = {name: mean for name, mean in means.items() if not COMPETITORS[name].ours}
         best = max(peers, key=peers.__getitem__) if peers else None
@@ -174,6 +181,17 @@ def check(lines: Lines, path: Path) -> None:
             if seen.setdefault(name, digest) != digest:
                 what = f"the lines of {line['task']} are of two files called {name}"
                 problems.append(Problem(what, "measure all of them on one file"))
+    folds: dict[tuple, set[int]] = {}
+    for line in [] if old else lines:
+        folds.setdefault((line["task"], line["method"], line["seed"]), set()).add(line["fold"])
+    for (task, method, seed), own in folds.items():
+        if lacking := {*range(splits.ALL[task].n_folds)} - own:
+            what = f"{method} on {task}, seed {seed}, lacks the folds {sorted(lacking)}"
+            problems.append(Problem(what, "run benchmarks/accuracy.py again: it tries them"))
+    found = {line["versions"]["cytonym"] for line in lines if "cytonym" in line["versions"]}
+    if len(found) > 1:
+        what = f"the lines are of cytonym {' and '.join(sorted(found))}"
+        problems.append(Problem(what, "measure all of them with one version"))
     if problems:
         raise CytonymError("\n".join(dict.fromkeys(str(problem) for problem in problems)))
 
@@ -184,8 +202,8 @@ def page(lines: Lines, command: str) -> str:
     texts = [
         "# Benchmarks",
         "Written by `benchmarks/table.py`; do not edit. Mean ± standard deviation over seeds of "
-        "the mean over folds; without ±: one run, as the seed changes nothing. Every method is a "
-        "process of its own that gets the reference's labels and no other, see "
+        "the mean over folds; without ±: one seed (no other, where it changes nothing). Every "
+        "method is a process of its own that gets the reference's labels and no other, see "
         "[peers.md](peers.md). Costs are medians over folds and seeds, with the start of Python "
         f"and all imports. **{MISS}**: the best peer is ahead of our default.",
     ]
