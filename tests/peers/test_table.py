@@ -91,3 +91,23 @@ def test_a_seed_is_run_once_where_it_changes_nothing_and_every_fold_is_run(scrip
     assert accuracy.competes("seqalign:lsi", "bm0828")
     assert not accuracy.competes("lr", "snare")
     assert not accuracy.competes("multivi", "snare_rna")
+
+
+def test_folds_that_failed_and_lines_of_two_versions_are_refused(scripts, tmp_path):
+    _, table = scripts
+    lines = [line("panc8", "lr", 0, 0.5, fold) for fold in (0, 1, 2, 4)]
+    with pytest.raises(CytonymError, match=r"lr on panc8, seed 0, lacks the folds \[3\]"):
+        table.check(lines, tmp_path)
+    lines = [line("kang", "linear", seed, 0.5) for seed in (0, 1)]
+    for one, number in zip(lines, ("0.1.0", "0.2.0"), strict=True):
+        one["versions"] = {"cytonym": number}
+    with pytest.raises(CytonymError, match=r"of cytonym 0\.1\.0 and 0\.2\.0"):
+        table.check(lines, tmp_path)
+
+
+def test_a_line_that_a_kill_cut_short_is_dropped_from_the_file(scripts, tmp_path):
+    accuracy, _ = scripts
+    path = tmp_path / "lines.jsonl"
+    path.write_text('{"task": "kang"}\n{"task": "pb')
+    assert accuracy.read_results(path) == [{"task": "kang"}]
+    assert path.read_text() == '{"task": "kang"}\n'
