@@ -56,7 +56,10 @@ def bars(
 ) -> Axes:
     """Every run as a point and their mean as a larger one: rows are data sets, colours are ways."""
     rows = _rows(frame, by)
-    names = list(dict.fromkeys(rows))[:MOST_BARS]
+    every = list(dict.fromkeys(rows))
+    names = every[:MOST_BARS]
+    if len(every) > len(names):
+        ax.set_title(f"the first {len(names)} of {len(every)} rows", fontsize=9, loc="left")
     ways = list(dict.fromkeys(frame["way"]))
     for place, way in enumerate(ways):
         colour, marker = colours[way]
@@ -85,12 +88,13 @@ def curves(
     by: Sequence[str],
     colours: dict[str, tuple[str, str]],
 ) -> Axes:
-    """Mean over the runs at each x, with the standard deviation."""
+    """Mean over the seeds at each x, with their standard deviation."""
     groups = pd.Series(_groups(frame, plot, by), frame.index)
     for name in dict.fromkeys(groups):
         own = frame[groups == name]
-        numbers: Any = pd.to_numeric(own[figure])
-        values = numbers.groupby(pd.to_numeric(own[plot]))
+        table = pd.DataFrame({"x": pd.to_numeric(own[plot]), "y": pd.to_numeric(own[figure])})
+        by_seed: Any = table.groupby(["x", own["seed"]])["y"].mean()  # draws and folds first
+        values = by_seed.groupby(level="x")
         mean, sd = values.mean(), values.std(ddof=1).fillna(0.0)
         colour, marker = colours[name]
         ax.errorbar(mean.index, mean, sd, color=colour, marker=marker, capsize=3, label=name)
