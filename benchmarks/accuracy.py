@@ -28,6 +28,8 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 import splits
 from cytonym import peers
 from cytonym.errors import CytonymError
+from cytonym.reproduce.lines import read_lines
+from cytonym.reproduce.run import machine as processors
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "anndata", "scanpy", "celltypist", "torch", "cytonym")
 KEY = ("task", "fold", "method", "seed")
@@ -56,13 +58,7 @@ def versions() -> dict[str, str]:
 
 def machine() -> str:
     """Processors, memory, and the threads that a process may use."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    threads = os.environ.get("OMP_NUM_THREADS", "not set")
-    kind = names[0] if names else platform.machine()
-    return f"{os.cpu_count()} × {kind}, {memory:.0f} GiB, OMP_NUM_THREADS {threads}"
+    return f"{processors()}, OMP_NUM_THREADS {os.environ.get('OMP_NUM_THREADS', 'not set')}"
 
 
 def measure(
@@ -128,14 +124,7 @@ def plan(tasks: Iterable[str], methods: Iterable[str], seeds: list[int]) -> list
 
 def read_results(path: Path) -> list[dict[str, object]]:
     """Result lines written so far; a last one that a kill cut short is dropped."""
-    if not path.exists():
-        return []
-    text = path.read_bytes()
-    whole = text[: text.rfind(b"\n") + 1]
-    if whole != text:
-        with path.open("rb+") as handle:
-            handle.truncate(len(whole))
-    return [json.loads(line) for line in whole.splitlines()]
+    return read_lines(path)
 
 
 def by_seed(lines: list[dict[str, object]], value: str) -> pd.Series:

@@ -9,7 +9,7 @@ import typer
 
 from cytonym.cli.options import Genome, Json, Offline, Quiet
 from cytonym.cli.shown import talk
-from cytonym.errors import OptionError
+from cytonym.errors import OptionError, suggest
 
 
 def reproduce(
@@ -75,11 +75,8 @@ def reproduce(
         print(json_text(_listed()) if as_json else _list())
         return
     if name not in EXPERIMENTS:
-        from cytonym.errors import suggest
-
-        raise OptionError(
-            f"There is no experiment {name!r}.\n    → {suggest(name, [*EXPERIMENTS])}"
-        )
+        near = suggest(name, [*EXPERIMENTS])
+        raise OptionError(f"There is no experiment {name!r}.\n    → {near}")
     experiment, out = EXPERIMENTS[name], out or Path("reproduce") / name
     wanted = _seeds(seeds)
     talk(quiet=True)  # a bar says how far it is; what each fit says is not for here

@@ -22,37 +22,50 @@ class Lines:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.found: list[dict[str, Any]] = []
-        if path.exists():
-            self._read()
-
-    def _read(self) -> None:
-        text = self.path.read_bytes()
-        complete = text[: text.rfind(b"\n") + 1]
-        for number, line in enumerate(complete.splitlines(), 1):
-            try:
-                self.found.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                remedy = "repair or remove this line; what it holds is then run again"
-                problem = Problem(f"line {number} is not JSON ({error})", remedy)
-                raise DataError(problem, subject=str(self.path)) from error
-        if complete != text:
-            with self.path.open("rb+") as file:
-                file.truncate(len(complete))
+        self.found = read_lines(path)
 
     def get(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
         """The line with this key."""
         wanted = plain(key)
         return next((line for line in self.found if line["key"] == wanted), None)
 
-    def add(self, key: Mapping[str, Any], rows: list[dict[str, Any]], **facts: Any) -> None:
-        """Append a line; it is on the disk when this returns."""
+    def add(
+        self, key: Mapping[str, Any], rows: list[dict[str, Any]], **facts: Any
+    ) -> dict[str, Any]:
+        """Append a line and give it back; it is on the disk when this returns."""
         line = {"key": plain(key), "rows": plain(rows), **plain(facts)}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())
         self.found.append(line)
+        return line
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file of JSON lines, none where there is no file; a half last one is removed.
+
+    Raises
+    ------
+    DataError
+        Another line is not JSON.
+    """
+    if not path.exists():
+        return []
+    text = path.read_bytes()
+    complete = text[: text.rfind(b"\n") + 1]
+    found = []
+    for number, line in enumerate(complete.splitlines(), 1):
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            remedy = "repair or remove this line; what it holds is then run again"
+            problem = Problem(f"line {number} is not JSON ({error})", remedy)
+            raise DataError(problem, subject=str(path)) from error
+    if complete != text:
+        with path.open("rb+") as file:
+            file.truncate(len(complete))
+    return found
 
 
 def plain(value: Any) -> Any:

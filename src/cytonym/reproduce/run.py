@@ -61,7 +61,7 @@ def run(
     missing: Sequence[str] = (),
     progress: bool = True,
 ) -> Results:
-    """Run what is not in ``out`` yet, and write tables and a plot of all lines there.
+    """Run what is not in ``out`` yet, and write tables and a plot of what was asked for.
 
     Parameters
     ----------
@@ -95,13 +95,14 @@ def run(
     todo = list(_todo(experiment, data, seeds or experiment.seeds, chosen))
     for seed, case, way in tqdm(todo, desc=experiment.name, unit="fit", disable=not progress):
         key = {**case.key, "way": way.name, "options": dict(way.options), "seed": seed}
-        if lines.get(key) is None:
+        line = lines.get(key)
+        if line is None:
             start = time.monotonic()
             rows = experiment.measure(case, way, seed)
             facts = {"n_reference": _cells(case.reference), "n_query": _cells(case.query)}
-            facts |= {"seconds": round(time.monotonic() - start, 2), "machine": machine()}
-            lines.add(key, rows, **facts)
-        asked.append(lines.get(key))
+            facts |= {"seconds": round(time.monotonic() - start, 2), "machine": record["machine"]}
+            line = lines.add(key, rows, **facts)
+        asked.append(line)
     frame = frame_of(asked)  # lines of other settings in the same folder are not mixed in
     words = {"seeds": seeds or experiment.seeds, "set": dict(options or {}), "peers": [*peers]}
     made = page(experiment, frame, {**record, **words, "ways": [*(ways or [])]}, missing)

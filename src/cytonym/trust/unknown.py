@@ -4,8 +4,7 @@ A new type shows in one of three ways, and which one is not known beforehand: th
 to say of its cells (energy), they lie apart from the reference in its embedding, or in what it
 reads. Each sign is put in units of how it varies among known cells; the score is their soft
 maximum, so that one of them is enough. Cells are rejected above the score that a given share of
-known cells is under. How many cells of a new type that finds is told by leaving out one known type
-after another.
+known cells is under.
 """
 
 from __future__ import annotations

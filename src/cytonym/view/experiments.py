@@ -38,7 +38,10 @@ def figure_of(plot: str, frame: Any, figures: Sequence[str], by: Sequence[str]) 
     made, axes = _panels(len(shown), width=5.6, height=max(height, 2.6))
     colours = styles(list(dict.fromkeys(_groups(frame, plot, by))))
     for ax, figure in zip(axes, shown, strict=True):
-        (curves if plot != "bars" else bars)(ax, frame, figure, plot, by, colours)
+        if plot == "bars":
+            bars(ax, frame, figure, by, colours)
+        else:
+            curves(ax, frame, figure, plot, by, colours)
     if axes:
         handles, names = axes[0].get_legend_handles_labels()
         many = {"fontsize": 8, "frameon": False, "ncols": min(len(names), 3)}
@@ -47,12 +50,7 @@ def figure_of(plot: str, frame: Any, figures: Sequence[str], by: Sequence[str]) 
 
 
 def bars(
-    ax: Axes,
-    frame: Any,
-    figure: str,
-    plot: str,
-    by: Sequence[str],
-    colours: dict[str, tuple[str, str]],
+    ax: Axes, frame: Any, figure: str, by: Sequence[str], colours: dict[str, tuple[str, str]]
 ) -> Axes:
     """Every run as a point and their mean as a larger one: rows are data sets, colours are ways."""
     rows = _rows(frame, by)
@@ -71,8 +69,8 @@ def bars(
             if len(own):
                 label = way if row == 0 else None
                 ax.plot(own.mean(), row + shift, marker, color=colour, label=label)
-    place = ax.get_subplotspec()
-    first = place is None or place.is_first_col()
+    panel = ax.get_subplotspec()
+    first = panel is None or panel.is_first_col()
     ax.set_yticks(range(len(names)), names if first else [], fontsize=8)
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(axis="x", color="#E6E6E6", linewidth=0.6)

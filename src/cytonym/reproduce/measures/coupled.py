@@ -9,7 +9,6 @@ import pandas as pd
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA, TruncatedSVD
 
-from cytonym.annotator import Annotator
 from cytonym.dna.intervals import parse_intervals
 from cytonym.evaluate import cluster_scores
 from cytonym.evaluate.generation import cluster_kappa, generation_scores, pair_consistency
@@ -109,7 +108,7 @@ def consistency(case: Case, way: Way, seed: int) -> Rows:
     chosen = {name: some(one.features, n_cells, seed) for name, one in made.items()}
     raw = {name: measured(case.query[name], chosen[name], name) for name in made}
     clean = {name: decoded(one, chosen[name], name) for name, one in made.items()}
-    gene, peak = linked(model, case, chosen)
+    gene, peak = linked(case, chosen)
     k, out = len(np.unique(labels(case.query))), []
     for when, values in (("measured", raw), ("denoised", clean)):
         own, random = pair_consistency(values["rna"], values["atac"], gene, peak, seed=seed)
@@ -129,9 +128,7 @@ def kappa(values: dict[str, np.ndarray], k: int, seed: int) -> float:
     return cluster_kappa(*said)
 
 
-def linked(
-    model: Annotator, case: Case, features: dict[str, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
+def linked(case: Case, features: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Columns of genes and of their peaks, ``(pairs,)`` each; none without a table of genes."""
     if case.data.genes is None:
         return np.empty(0, int), np.empty(0, int)

@@ -27,14 +27,15 @@ def learn(case: Case, way: Way, seed: int, *, named: bool = True) -> Annotator:
 
     A method that names without being taught (``named=False``) sees no labels.
     """
+    reference = read_by(way.method, case.reference)
     return cytonym.fit(
-        read_by(way.method, case.reference),
+        reference,
         labels=LABEL if named else None,
         method=way.method,
         seed=seed,
         options=dict(way.options),
         query=unnamed(read_by(way.method, case.query)) if way.adapts else None,
-        genome=case.data.genome if "atac" in read_by(way.method, case.reference) else None,
+        genome=case.data.genome if "atac" in reference else None,
         validation=0 if named else 0.1,
         progress=False,
     )

@@ -84,7 +84,7 @@ def markers(case: Case, way: Way, seed: int) -> Rows:
         inside = parts.loc[parts["type"] == kind, "genes"]
         holds = np.array([bool(known & {*text.split(",")}) for text in inside])
         row = {"type": kind, "markers": len(known), "sub_vectors": count}
-        out.append({**row, "hit_ratio": holds[:top].mean(), "by_chance": holds.mean()})
-    return [
-        {k: v.item() if isinstance(v, np.generic) else v for k, v in row.items()} for row in out
-    ]
+        out.append(
+            {**row, "hit_ratio": float(holds[:top].mean()), "by_chance": float(holds.mean())}
+        )
+    return out
