@@ -28,6 +28,7 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 import splits
 from cytonym import peers
 from cytonym.errors import CytonymError
+from cytonym.options import as_seeds
 from cytonym.reproduce.lines import read_lines
 from cytonym.reproduce.run import machine as processors
 
@@ -140,12 +141,6 @@ def table(results: list[dict[str, object]]) -> pd.DataFrame:
     return wide.reindex(index=[task for task in splits.ALL if task in wide.index])
 
 
-def parse_seeds(text: str) -> list[int]:
-    """Seeds from `0-4` or `0,2,3`."""
-    bounds = [part.split("-") for part in text.split(",")]
-    return [seed for part in bounds for seed in range(int(part[0]), int(part[-1]) + 1)]
-
-
 def parse_names(text: str, known: Iterable[str]) -> list[str]:
     """Names from a comma-separated list, or all known ones for `all`."""
     names = list(known) if text == "all" else text.split(",")
@@ -168,7 +163,7 @@ def main() -> None:
     wanted = plan(
         parse_names(args.tasks, splits.ALL),
         parse_names(args.methods, peers.COMPETITORS),
-        parse_seeds(args.seeds),
+        as_seeds(args.seeds),
     )
     done = {tuple(line[key] for key in KEY) for line in read_results(args.out)}
     failed = 0

@@ -19,9 +19,10 @@ from sklearn.model_selection import train_test_split
 import accuracy
 import cytonym
 import splits
-from accuracy import parse_seeds, read_results, versions
+from accuracy import read_results, versions
 from cytonym import Annotator
-from cytonym.options import as_dict
+from cytonym.options import as_dict, as_seeds
+from cytonym.reproduce.tables import markdown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +59,7 @@ def arguments(doc: str | None) -> argparse.ArgumentParser:
 def start(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """Read the arguments, with ``seeds`` and ``settings`` ready to use, and make the folder."""
     args = parser.parse_args()
-    args.seeds = parse_seeds(args.seeds)
+    args.seeds = as_seeds(args.seeds)
     args.settings = as_dict(args.words)
     args.out.mkdir(parents=True, exist_ok=True)
     return args
@@ -109,19 +110,6 @@ def tag(args: argparse.Namespace) -> str:
 
 
 # --- tables ------------------------------------------------------------------------------------
-
-
-def spread(values: Sequence[float], digits: int = 3) -> str:
-    """Mean, and standard deviation where there is more than one value."""
-    text = f"{np.mean(values):.{digits}f}"
-    return f"{text} ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else text
-
-
-def markdown(frame: pd.DataFrame) -> str:
-    """A Markdown table of all columns; floats with three digits."""
-    rows = [frame.columns, ["---"] * frame.shape[1], *frame.itertuples(index=False)]
-    texts = [[f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in r] for r in rows]
-    return "\n".join(f"| {' | '.join(row)} |" for row in texts)
 
 
 def write(

@@ -29,6 +29,7 @@ import common
 import cytonym
 import snare
 from cytonym.evaluate import cluster_scores
+from cytonym.reproduce.tables import spread
 
 PEERS = {"scvi": "rna", "peakvi": "atac", "multivi": "both"}
 """What each peer reads."""
@@ -197,7 +198,7 @@ def table(lines: list[dict[str, Any]]) -> pd.DataFrame:
         by_seed = own.groupby("seed")[SHOWN].mean()
         row = {"method": method, "view": view, "seeds": len(by_seed)}
         row |= {"tasks": own["task"].nunique()}
-        row |= {name: common.spread(by_seed[name].tolist()) for name in SHOWN}
+        row |= {name: spread(by_seed[name].tolist()) for name in SHOWN}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -210,9 +211,9 @@ def training(lines: list[dict[str, Any]]) -> pd.DataFrame:
     for (method, where), own in by:
         row = {"method": method, "cells": "all" if where else "reference of folds"}
         row |= {"runs": len(own), "ended by time": int(own["cut"].sum())}
-        row |= {"epochs": common.spread(own["epochs"].tolist(), 0)}
+        row |= {"epochs": spread(own["epochs"].tolist(), 0)}
         row |= {"limit": int(own["most_epochs"].max())}
-        rows.append(row | {"seconds": common.spread(own["seconds"].tolist(), 0)})
+        rows.append(row | {"seconds": spread(own["seconds"].tolist(), 0)})
     return pd.DataFrame(rows)
 
 

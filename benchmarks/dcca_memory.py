@@ -21,9 +21,9 @@ from pathlib import Path
 
 import pandas as pd
 
-import common
 import cytonym
 from cytonym.data.simulate import simulate_large, simulate_multiome
+from cytonym.reproduce.tables import markdown
 
 SIZES = (5_000, 10_000, 40_000)
 
@@ -45,7 +45,7 @@ def main() -> None:
         file.unlink()
         shutil.rmtree(made)
     table = pd.DataFrame(rows)
-    (out / "dcca_memory.md").write_text(common.markdown(table) + "\n", encoding="utf-8")
+    (out / "dcca_memory.md").write_text(markdown(table) + "\n", encoding="utf-8")
     print(table.to_string(index=False))
 
 

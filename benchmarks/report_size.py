@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-import common
+from cytonym.reproduce.tables import markdown
 
 KEY, TYPES, DIM = "cell_type_pred", 25, 32
 NAMES = (
@@ -55,7 +55,7 @@ def main() -> None:
         rows.append(row)
         file.unlink()
     table = pd.DataFrame(rows).round(3)
-    (asked.out / "report_size.md").write_text(common.markdown(table) + "\n", encoding="utf-8")
+    (asked.out / "report_size.md").write_text(markdown(table) + "\n", encoding="utf-8")
     print(table.to_string(index=False))
 
 

@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 import common
 import snare
+from cytonym.reproduce.tables import spread
 
 MODELS: dict[str, dict[str, Any]] = {
     "scmoanno": {},
@@ -125,7 +126,7 @@ def means(lines: list[dict[str, Any]]) -> pd.DataFrame:
             frame = pd.DataFrame([{"seed": line["seed"], **line[asked]} for line in own])
             by_seed = frame.groupby("seed").mean()
             row = {"model": model, "asked with": asked}
-            row |= {name: common.spread(by_seed[name].tolist()) for name in by_seed}
+            row |= {name: spread(by_seed[name].tolist()) for name in by_seed}
             row |= {name: own[0].get(name, "") for name in ("parameters", "mflops")}
             rows.append(row)
     return pd.DataFrame(rows)

@@ -22,6 +22,7 @@ import common
 import splits
 from accuracy import scores
 from cytonym import Annotator
+from cytonym.reproduce.tables import spread
 
 NAME = "sctrans_ablation"
 INPUT = ("genes", "unit_variance", "smooth_k", "smooth_alpha")
@@ -106,8 +107,8 @@ def tabulate(lines: list[dict[str, Any]]) -> pd.DataFrame:
         rows.append(
             {
                 "variant": name,
-                "accuracy": common.spread(group["accuracy"]),
-                "macro-F1": common.spread(group["macro_f1"]),
+                "accuracy": spread(group["accuracy"]),
+                "macro-F1": spread(group["macro_f1"]),
                 "change of macro-F1": f"{np.mean(change):+.3f}",
                 "fit, s": f"{seconds.median():.0f}" if len(seconds) else "-",
             }

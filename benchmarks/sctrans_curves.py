@@ -22,6 +22,7 @@ from sklearn.model_selection import train_test_split
 
 import common
 from accuracy import scores
+from cytonym.reproduce.tables import spread
 
 METHODS = ("sctrans", "linear")
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -106,7 +107,7 @@ def ratio(args: argparse.Namespace) -> None:
     rows = []
     for (share, method), group in frame.groupby(["share", "method"], sort=False):
         row = {"training cells": f"{share:.0%} ({group['n_train'].iloc[0]:,})", "method": method}
-        row |= {key: common.spread(group[key]) for key in FIGURES}
+        row |= {key: spread(group[key]) for key in FIGURES}
         rows.append({**row, "fit, s": f"{group['fit_seconds'].median():.0f}"})
     table = pd.DataFrame(rows)
     table.to_csv(args.out / f"{name}.csv", index=False)
@@ -146,13 +147,13 @@ def imbalance(args: argparse.Namespace) -> None:
         row["test"] = int(own["test"].iloc[0])
         for method in METHODS:
             part = own[own["method"] == method]
-            row |= {f"{method} {key}": common.spread(part[key]) for key in ("recall", "f1")}
+            row |= {f"{method} {key}": spread(part[key]) for key in ("recall", "f1")}
         rows.append(row)
     table = pd.DataFrame(rows)
     table.to_csv(args.out / f"{name}.csv", index=False)
     overall = pd.DataFrame(
         [
-            {"method": method} | {key: common.spread(part[key]) for key in FIGURES}
+            {"method": method} | {key: spread(part[key]) for key in FIGURES}
             for method, part in pd.DataFrame(lines).groupby("method", sort=False)
         ]
     )

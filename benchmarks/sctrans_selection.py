@@ -26,6 +26,7 @@ from accuracy import scores
 from cytonym import Annotator, load
 from cytonym.reproduce.measures.selection import at_random
 from cytonym.reproduce.papers.sctrans import MARKERS
+from cytonym.reproduce.tables import spread
 
 NAME, SUB_VECTOR, DRAWS, TOP, SHARE = "sctrans_selection", 128, 5, 20, 0.1
 WAYS = ("salient", "random", "least salient")
@@ -80,7 +81,7 @@ def tabulate(frame: pd.DataFrame) -> pd.DataFrame:
     table = frame.groupby("kept", sort=False)[["sub-vectors"]].first().reset_index()
     for by in WAYS:
         pairs = zip(curves(frame, by, "accuracy"), curves(frame, by, "macro_f1"), strict=True)
-        texts = [f"{common.spread(a)} / {common.spread(f)}" for a, f in pairs]
+        texts = [f"{spread(a)} / {spread(f)}" for a, f in pairs]
         table[f"{by} (accuracy / macro-F1)"] = texts
     return table.assign(kept=[f"{kept:.0%}" for kept in table["kept"]])
 

@@ -29,6 +29,7 @@ import cytonym
 import snare
 from cytonym.data.read import Reading
 from cytonym.evaluate import scores
+from cytonym.reproduce.tables import spread
 
 BLOOD = "atac/buenrostro2018_BM0828.h5ad"
 WAYS: dict[str, dict[str, Any]] = {
@@ -122,7 +123,7 @@ def main() -> None:
         row: dict[str, Any] = {"method": name}
         for key in ("accuracy", "macro_f1"):
             own = [(line["seed"], line["scores"][name][key]) for line in lines]
-            row[key] = common.spread(pd.DataFrame(own).groupby(0)[1].mean().to_list())
+            row[key] = spread(pd.DataFrame(own).groupby(0)[1].mean().to_list())
         rows.append(row)
     text = "Means over folds; ± is the standard deviation over seeds of these means."
     common.write(args, f"seqalign_{args.cells_of}", "ATAC cells on LSI", [text, pd.DataFrame(rows)])

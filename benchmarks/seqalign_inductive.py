@@ -25,10 +25,11 @@ from scipy.special import expit
 
 import common
 import cytonym
-from accuracy import parse_seeds
 from cytonym.data.simulate_domains import simulate_domains
+from cytonym.options import as_seeds
 from cytonym.prep.trunk import Solver
 from cytonym.prep.trunk import drawn as drawn_peaks
+from cytonym.reproduce.tables import spread
 from seqalign_simulated import WORLDS, drawn
 
 ASKED = 100  # cells whose exact minimum is sought
@@ -118,10 +119,10 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     lines = [
         common.once(args.out / "seqalign_inductive.jsonl", {"seed": seed}, partial(measure, seed))
-        for seed in parse_seeds(args.seeds)
+        for seed in as_seeds(args.seeds)
     ]
     table = pd.DataFrame(lines).drop(columns="seed")
-    rows = [{name: common.spread(table[name].to_list()) for name in table.columns}]
+    rows = [{name: spread(table[name].to_list()) for name in table.columns}]
     common.write(args, "seqalign_inductive", "New cells without a new fit", [pd.DataFrame(rows)])
 
 

@@ -37,11 +37,11 @@ from sklearn.preprocessing import StandardScaler
 
 import common
 import cytonym
-from accuracy import parse_seeds
 from cytonym.data.simulate_domains import Domains, simulate_domains
 from cytonym.dna import jaspar_motifs
 from cytonym.evaluate import scores
-from cytonym.options import as_dict
+from cytonym.options import as_dict, as_seeds
+from cytonym.reproduce.tables import spread
 
 MOTIFS = 40
 WORLDS: dict[str, dict[str, Any]] = {
@@ -217,12 +217,12 @@ def main() -> None:
             {"seed": seed, "world": args.world, "ways": [*ways], **sizes, "set": args.words},
             partial(measure, args, seed, ways),
         )
-        for seed in parse_seeds(args.seeds)
+        for seed in as_seeds(args.seeds)
     ]
     rows = [
         {"method": name}
         | {
-            key: common.spread([line["scores"][name][key] for line in lines])
+            key: spread([line["scores"][name][key] for line in lines])
             for key in ("accuracy", "macro_f1")
         }
         for name in lines[0]["scores"]

@@ -3,13 +3,16 @@
     python benchmarks/table.py bench/accuracy.jsonl --out docs/benchmarks.md
 
 Every number on the page is from the lines. A miss, a task where the best peer is ahead of our
-default, is bold and has a minus sign in a circle.
+default, is bold and has a minus sign in a circle; each is named below its table with the reason, as
+far as it was found (``losses.toml``).
 """
 
 from __future__ import annotations
 
 import argparse
+import tomllib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +23,7 @@ from cytonym.errors import CytonymError, Problem
 from cytonym.files import replacing
 from cytonym.methods import registry
 from cytonym.peers import COMPETITORS
+from cytonym.reproduce.tables import markdown, spread
 
 GROUPS = {
     "RNA": ("rna",),
@@ -30,6 +34,7 @@ DEFAULTS = {("rna",): "sctrans", ("rna", "atac"): "scmoanno", ("atac",): "scmoan
 """What ``method="auto"`` takes for these modalities without a genome."""
 
 MISS = "⊖"
+WHY = Path(__file__).with_name("losses.toml")
 FIGURES = {"macro_f1": "Macro-F1", "accuracy": "Accuracy"}
 COSTS = {
     "seconds": ("Wall time of the whole process", "s", 0),
@@ -40,23 +45,10 @@ COSTS = {
 Lines = list[dict]
 
 
-def spread(values: Sequence[float]) -> str:
-    """Mean with three digits, and the standard deviation where there are several values."""
-    series = pd.Series(list(values), dtype=float)
-    text = f"{series.mean():.3f}"
-    return f"{text} ± {series.std():.3f}" if len(series) > 1 else text
-
-
 def seeds_said(values: pd.Series, most: int) -> str:
     """The spread, with the number of seeds where some are missing."""
-    text = spread(values)
+    text = spread(values.to_list())
     return f"{text} ({len(values)} of {most} seeds)" if 1 < len(values) < most else text
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def of_task(lines: Lines, task: str) -> Lines:
@@ -75,29 +67,76 @@ def ordered(methods: set[str], default: str) -> list[str]:
     return first + sorted(rest, key=lambda name: not COMPETITORS[name].ours)
 
 
+@dataclass(frozen=True)
+class Against:
+    """Our default and the best peer in a task, or in the mean of all: their figures."""
+
+    task: str
+    peer: str
+    ours: float
+    theirs: float
+
+    @property
+    def ratio(self) -> float:
+        """Ours / theirs."""
+        return self.ours / self.theirs
+
+    def cells(self) -> list[str]:
+        """The peer and the ratio, marked where we are behind."""
+        said = f"**{MISS} {self.ratio:.3f}**" if self.ratio < 1 else f"{self.ratio:.3f}"
+        return [f"`{self.peer}`", said]
+
+
+def against(task: str, means: dict[str, float], default: str) -> Against | None:
+    """Our default against the best peer; None where one of them is not there."""
+    peers = {name: x for name, x in means.items() if not COMPETITORS[name].ours and x > 0}
+    if default not in means or not peers:
+        return None
+    best = max(peers, key=peers.__getitem__)
+    return Against(task, best, means[default], peers[best])
+
+
 def accuracy_rows(
     lines: Lines, tasks: Sequence[str], value: str, default: str
-) -> tuple[list[str], list[list[str]], list[float]]:
-    """Head and rows of the table of a figure, and the ratios ours / best peer."""
+) -> tuple[list[str], list[list[str]], list[Against]]:
+    """Head and rows of the table of a figure, and ours against the best peer of each task.
+
+    The last row is the mean over the tasks, of the methods that ran in all of them.
+    """
     found = {task: by_seed(of_task(lines, task), value).loc[task] for task in tasks}
-    methods = {name for series in found.values() for name in series.index.unique("method")}
-    columns = ordered(methods, default)
+    have = {task: set(series.index.unique("method")) for task, series in found.items()}
+    columns = ordered(set[str]().union(*have.values()), default)
+    means = {
+        task: {name: float(series.loc[name].mean()) for name in columns if name in have[task]}
+        for task, series in found.items()
+    }
+    rows, duels = [], [against(task, means[task], default) for task in tasks]
+    for duel, (task, series) in zip(duels, found.items(), strict=True):
+        most = max(len(series.loc[name]) for name in have[task])
+        cells = [
+            seeds_said(series.loc[name], most) if name in have[task] else "–" for name in columns
+        ]
+        rows.append([task, *cells, *(duel.cells() if duel else ["–", "–"])])
+    if len(tasks) > 1:
+        everywhere = [name for name in columns if all(name in one for one in means.values())]
+        mean = {name: sum(means[task][name] for task in tasks) / len(tasks) for name in everywhere}
+        duel = against("mean", mean, default)
+        cells = [f"{mean[name]:.3f}" if name in mean else "–" for name in columns]
+        rows.append(["**mean**", *cells, *(duel.cells() if duel else ["–", "–"])])
     head = ["task", *(f"`{name}`" for name in columns), "best peer", "ours / best peer"]
-    rows, ratios = [], []
-    for task, series in found.items():
-        have = set(series.index.unique("method"))
-        most = max(len(series.loc[name]) for name in have)
-        cells = [seeds_said(series.loc[name], most) if name in have else "–" for name in columns]
-        means = {name: float(series.loc[name].mean()) for name in columns if name in have}
-        peers = {name: mean for name, mean in means.items() if not COMPETITORS[name].ours}
-        best = max(peers, key=peers.__getitem__) if peers else None
-        said = "–"
-        if best is not None and default in means and peers[best] > 0:
-            ratio = means[default] / peers[best]
-            ratios.append(ratio)
-            said = f"**{MISS} {ratio:.3f}**" if ratio < 1 else f"{ratio:.3f}"
-        rows.append([task, *cells, f"`{best}`" if best else "–", said])
-    return head, rows, ratios
+    return head, rows, [duel for duel in duels if duel]
+
+
+def reasons(duels: Sequence[Against]) -> str:
+    """The tasks where the best peer is ahead, and why, as far as it was found."""
+    known = tomllib.loads(WHY.read_text(encoding="utf-8"))
+    told = [
+        f"- `{one.task}`, {one.ours:.3f} against {one.theirs:.3f} of `{one.peer}`: "
+        f"{known.get(one.task, 'not found yet')}."
+        for one in duels
+        if one.ratio < 1
+    ]
+    return "\n".join(told)
 
 
 def cost_rows(
@@ -123,17 +162,19 @@ def group(title: str, lines: Lines, tasks: Sequence[str], default: str) -> list[
     if seeing := [f"`{name}`" for name in ordered(have, default) if COMPETITORS[name].sees_query]:
         texts.append(f"Learns from the query's cells too, without labels: {', '.join(seeing)}.")
     for value, name in FIGURES.items():
-        head, rows, ratios = accuracy_rows(lines, tasks, value, default)
-        texts += [f"### {name}, {title}", markdown(head, rows)]
-        if ratios:
-            behind = sum(ratio < 1 for ratio in ratios)
+        head, rows, duels = accuracy_rows(lines, tasks, value, default)
+        texts += [f"### {name}, {title}", markdown(pd.DataFrame(rows, columns=head))]
+        if duels:
+            behind = sum(one.ratio < 1 for one in duels)
             texts.append(
-                f"Behind the best peer ({MISS}) in {behind} of {len(ratios)} tasks; mean ratio "
-                f"{sum(ratios) / len(ratios):.3f}."
+                f"Behind the best peer ({MISS}) in {behind} of {len(duels)} tasks; mean ratio "
+                f"{sum(one.ratio for one in duels) / len(duels):.3f}."
             )
+            if value == "macro_f1" and behind:
+                texts.append(reasons(duels))
     for value, (name, unit, digits) in COSTS.items():
         head, rows = cost_rows(lines, tasks, value, default, digits)
-        texts += [f"### {name} ({unit}), {title}", markdown(head, rows)]
+        texts += [f"### {name} ({unit}), {title}", markdown(pd.DataFrame(rows, columns=head))]
     return texts
 
 
@@ -154,18 +195,19 @@ def sources(lines: Lines) -> list[str]:
         for name, number in line["versions"].items():
             versions.setdefault(name, set()).add(number)
     said = [[name, " and ".join(sorted(numbers))] for name, numbers in sorted(versions.items())]
+    hashes = [[name, f"`{files[name]}`"] for name in sorted(files)]
     machines = sorted({line["machine"] for line in lines})
     return [
         "## What was run",
-        markdown(head, size),
+        markdown(pd.DataFrame(size, columns=head)),
         "### Machine",
         "\n".join(f"- {one}" for one in machines),
         "### Versions",
         "Two versions of a package: one is of ours and of scikit-learn's methods, the other of the "
         "peers' own environment.",
-        markdown(["package", "version"], said),
+        markdown(pd.DataFrame(said, columns=["package", "version"])),
         "### Files (SHA-256)",
-        markdown(["set", "SHA-256"], [[name, f"`{files[name]}`"] for name in sorted(files)]),
+        markdown(pd.DataFrame(hashes, columns=["set", "SHA-256"])),
     ]
 
 
@@ -196,7 +238,7 @@ def check(lines: Lines, path: Path) -> None:
         raise CytonymError("\n".join(dict.fromkeys(str(problem) for problem in problems)))
 
 
-def page(lines: Lines, command: str) -> str:
+def page(lines: Lines, command: str, note: str = "") -> str:
     """The whole page."""
     tasks = [task for task in splits.ALL if any(line["task"] == task for line in lines)]
     texts = [
@@ -207,6 +249,8 @@ def page(lines: Lines, command: str) -> str:
         "[peers.md](peers.md). Costs are medians over folds and seeds, with the start of Python "
         f"and all imports. **{MISS}**: the best peer is ahead of our default.",
     ]
+    if note:
+        texts.append(note)
     for title, modalities in GROUPS.items():
         own = [task for task in tasks if splits.ALL[task].modalities == modalities]
         if own:
@@ -220,6 +264,7 @@ def main() -> None:
     parser.add_argument("lines", type=Path, help="the output of accuracy.py")
     parser.add_argument("--out", type=Path, required=True, help="the page to write")
     parser.add_argument("--command", default="make bench DATA=DIR", help="that made the lines")
+    parser.add_argument("--note", default="", help="a paragraph at the top of the page")
     args = parser.parse_args()
     assert set(DEFAULTS.values()) <= set(registry())
     try:
@@ -228,7 +273,7 @@ def main() -> None:
     except CytonymError as error:
         raise SystemExit(str(error)) from None
     with replacing(args.out) as partial:
-        partial.write_text(page(lines, args.command), encoding="utf-8")
+        partial.write_text(page(lines, args.command, args.note), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from pydantic import Field, ValidationError
 import cytonym
 from cytonym.errors import OptionError
 from cytonym.methods import get
-from cytonym.options import Options, as_dict, parse
+from cytonym.options import Options, as_dict, as_seeds, parse
 
 
 class Some(Options):
@@ -75,3 +75,17 @@ def test_defaults_and_presets_of_every_method_are_valid_and_survive_json(name):
 def test_widths_that_do_not_divide_name_a_width_that_does():
     with pytest.raises(OptionError, match=r"dim 10 must be a multiple .* = 4; 8 is near"):
         parse(get("sctrans").Options, {"dim": 10}, presets={})
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [("3", [3]), ("0-4", [0, 1, 2, 3, 4]), ("0,2,7", [0, 2, 7]), ("1-2,2-3", [1, 2, 3])],
+)
+def test_seeds_are_numbers_and_ranges_each_once(text, seeds):
+    assert as_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "a", "4-0", "-1", "1,,2", "0-2-5", "1.5"])
+def test_what_names_no_seeds_is_told_with_how_to_write_them(text):
+    with pytest.raises(OptionError, match=r"names no seeds\n.*0-4"):
+        as_seeds(text)

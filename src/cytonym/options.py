@@ -50,6 +50,20 @@ def as_dict(settings: Settings) -> dict[str, Any]:
     return words
 
 
+def as_seeds(text: str) -> list[int]:
+    """Seeds of ``0``, ``0-4`` or ``0,2,3``, each once."""
+    found: list[int] = []
+    try:
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            found += range(int(first), int(last or first) + 1)
+    except ValueError:
+        found = []
+    if not found:
+        raise OptionError(f"{text!r} names no seeds\n    → write 0, 0-4 or 0,2,3")
+    return [*dict.fromkeys(found)]
+
+
 def _value(text: str) -> Any:
     """``none`` is None, a comma makes a tuple; pydantic turns the rest into numbers and flags."""
     if text.lower() == "none":

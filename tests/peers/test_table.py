@@ -48,6 +48,25 @@ def test_the_ratio_is_ours_over_the_best_peer_and_a_miss_is_bold_with_a_sign(scr
     assert [*rows(page, "Files (SHA-256)")] == ["kang", "pbmc3k"]
 
 
+def test_the_mean_is_of_methods_in_all_tasks_and_each_lost_task_has_its_reason(
+    scripts, monkeypatch, tmp_path
+):
+    _, table = scripts
+    why = tmp_path / "losses.toml"
+    why.write_text('kang = "cells of another state"\n')
+    monkeypatch.setattr(table, "WHY", why)
+    lines = [line("pbmc3k", "sctrans", 0, 0.9), line("kang", "sctrans", 0, 0.7)]
+    lines += [line("pbmc3k", "lr", 0, 0.5), line("kang", "lr", 0, 0.8)]
+    lines += [line("pbmc3k", "knn", 0, 0.95)]
+    page = table.page(lines, "-", "Two at a time.")
+    mean = rows(page, "Macro-F1, RNA")["**mean**"]
+    assert [mean[name] for name in ("`sctrans`", "`lr`", "`knn`")] == ["0.800", "0.650", "–"]
+    assert (mean["best peer"], mean["ours / best peer"]) == ("`lr`", "1.231")
+    assert "- `kang`, 0.700 against 0.800 of `lr`: cells of another state." in page
+    assert "- `pbmc3k`, 0.900 against 0.950 of `knn`: not found yet." in page
+    assert "Two at a time." in page
+
+
 def test_folds_are_averaged_before_the_spread_over_seeds(scripts):
     _, table = scripts
     lines = [

@@ -305,8 +305,15 @@ def test_reproduce_lists_all_and_says_the_nearest_name():
 
 def test_seeds_that_are_no_seeds_are_told(stand_ins, tmp_path):
     words = ("reproduce", "sctrans-table-2", "--on", stand_ins.rna, "--out", tmp_path / "x")
-    assert "--seeds is 'a-b'" in command(*words, "--seeds", "a-b", code=2).stderr
+    assert "'a-b' names no seeds" in command(*words, "--seeds", "a-b", code=2).stderr
     assert not (tmp_path / "x").exists()
+
+
+def test_columns_without_a_file_of_one_s_own_are_refused(tmp_path):
+    words = ("reproduce", "sctrans-table-2", "--out", tmp_path / "x", "--labels", "kind")
+    said = command(*words, "--batch", "donor", code=2).stderr
+    assert "--labels kind and --batch donor" in said
+    assert "--on FILE" in said
 
 
 def test_without_the_paper_s_files_each_is_named_with_its_place(tmp_path):

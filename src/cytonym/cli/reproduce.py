@@ -21,8 +21,9 @@ def reproduce(
         typer.Option("--on", metavar="FILE", help="Run it on these data instead; repeatable."),
     ] = None,
     labels: Annotated[
-        str, typer.Option(metavar="COLUMN", help="With --on: column of types.")
-    ] = "cell_type",
+        str | None,
+        typer.Option(metavar="COLUMN", help="With --on: column of types; default: cell_type."),
+    ] = None,
     batch: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="With --on: batches, donors or data sets.")
     ] = None,
@@ -68,6 +69,7 @@ def reproduce(
     A run that was stopped goes on where it was. Without the paper's files it says which are
     missing and where they come from; --on runs the same protocol on other data.
     """
+    from cytonym.options import as_dict, as_seeds
     from cytonym.reproduce import EXPERIMENTS
     from cytonym.view.text import json_text
 
@@ -77,15 +79,21 @@ def reproduce(
     if name not in EXPERIMENTS:
         near = suggest(name, [*EXPERIMENTS])
         raise OptionError(f"There is no experiment {name!r}.\n    → {near}")
+    if not on and (labels or batch):
+        given = " and ".join(f"--{k} {v}" for k, v in [("labels", labels), ("batch", batch)] if v)
+        raise OptionError(
+            f"{given} speaks of a file of yours, and none was given\n"
+            "    → add --on FILE; the paper's own data have their columns declared"
+        )
     experiment, out = EXPERIMENTS[name], out or Path("reproduce") / name
-    wanted = _seeds(seeds)
+    wanted = as_seeds(seeds) if seeds is not None else None
     talk(quiet=True)  # a bar says how far it is; what each fit says is not for here
     from cytonym.dna.fetch import genome_file
-    from cytonym.options import as_dict
     from cytonym.reproduce import Beside, of_paper, on_files, run
+    from cytonym.reproduce.record import LABEL
 
     fasta = genome_file(genome) if genome else None
-    beside = Beside(labels, batch, fasta, genes, known, motifs, markers)
+    beside = Beside(labels or LABEL, batch, fasta, genes, known, motifs, markers)
     if on:
         data, missing = on_files(experiment, on, beside), []
     else:
@@ -109,20 +117,6 @@ def reproduce(
     if missing:
         print(f"\nNot run, because their files are not here: {', '.join(missing)}")
     print(f"\nWrote {out}/table.md, table.csv, rows.csv, figure.png; lines in lines.jsonl")
-
-
-def _seeds(text: str | None) -> list[int] | None:
-    """Seeds of ``0-4`` or ``0,2,3``."""
-    if text is None:
-        return None
-    try:
-        bounds = [[int(one) for one in part.split("-")] for part in text.split(",")]
-        found = [seed for part in bounds for seed in range(part[0], part[-1] + 1)]
-    except ValueError:
-        found = []
-    if not found:
-        raise OptionError(f"--seeds is {text!r}\n    → write 0, 0-4 or 0,2,3")
-    return found
 
 
 def _listed() -> list[dict[str, str]]:

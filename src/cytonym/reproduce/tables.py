@@ -44,18 +44,23 @@ def summary(experiment: Experiment, frame: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for values, own in seeds.groupby(by, sort=False, dropna=False):
         row: dict[str, Any] = dict(zip(by, values, strict=True)) | {"seeds": len(own)}
-        rows.append({**row, **{name: spread(np.asarray(own[name])) for name in shown}})
+        rows.append({**row, **{name: spread(own[name]) for name in shown}})
     return pd.DataFrame(rows)
 
 
-def spread(values: np.ndarray) -> str:
-    """Mean, and the standard deviation where there is more than one value."""
-    values = values[np.isfinite(values)]
-    if not len(values):
+def spread(values: Sequence[float] | np.ndarray, digits: int | None = None) -> str:
+    """Mean, and the standard deviation where there is more than one value.
+
+    Values that are not finite are left out. Without ``digits``: three, and none from 100 on.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    found = array[np.isfinite(array)]
+    if not len(found):
         return ""
-    digits = 3 if np.abs(values).max() < 100 else 0
-    text = f"{values.mean():.{digits}f}"
-    return f"{text} ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else text
+    if digits is None:
+        digits = 3 if np.abs(found).max() < 100 else 0
+    text = f"{found.mean():.{digits}f}"
+    return f"{text} ± {found.std(ddof=1):.{digits}f}" if len(found) > 1 else text
 
 
 def published(experiment: Experiment) -> pd.DataFrame:

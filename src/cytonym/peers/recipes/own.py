@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from cytonym.fitting import fit as learn
 from cytonym.methods import get
 
@@ -16,12 +18,15 @@ def fit(task: Task) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """One fit, on all labelled cells: the first fit serves the report and trust, not the names.
 
     A method that needs no labels is the exception: cells that it leaves out say when to stop.
+    A type of one cell, which a fit refuses, teaches nothing: its cell comes without a label.
     """
     settings = dict(task.settings)
     method, genome = settings.pop("method"), settings.pop("genome", None)
     reference = dict(task.reference)
+    labels = pd.Series(task.labels, dtype=object)
+    labels = labels.where(labels.map(labels.value_counts()) > 1).to_numpy()
     for one in reference.values():  # as read from the file, so nobody's but ours
-        one.obs["label"] = task.labels
+        one.obs["label"] = labels
     needs = get(method).needs
     model = learn(
         reference,
