@@ -89,3 +89,8 @@ def test_seeds_are_numbers_and_ranges_each_once(text, seeds):
 def test_what_names_no_seeds_is_told_with_how_to_write_them(text):
     with pytest.raises(OptionError, match=r"names no seeds\n.*0-4"):
         as_seeds(text)
+
+
+def test_more_than_1000_seeds_are_refused_before_any_is_made():
+    with pytest.raises(OptionError, match="names 100,000,000,001 seeds"):
+        as_seeds("0-100000000000")

@@ -91,7 +91,7 @@ def check_extras() -> None:
     if missing:
         raise CytonymError(
             f"The demo needs {' and '.join(missing)}, not installed here.\n"
-            "    → pip install 'cytonym[demo]'"
+            "    → pip install '.[demo]' in a clone"
         )
 
 

@@ -45,7 +45,9 @@ def fetching(folder: Path, *, progress: bool = True) -> Iterator[Retrieve]:
         import pooch
         from requests.exceptions import RequestException
     except ModuleNotFoundError as error:
-        raise NotFetchedError("pooch, which fetches files, is not installed") from error
+        raise NotFetchedError(
+            "pooch, which fetches files, is not installed: pip install '.[data]' in a clone"
+        ) from error
     pooch.get_logger().setLevel("WARNING")
     loader: Any = pooch.HTTPDownloader(progressbar=progress, timeout=60)
 

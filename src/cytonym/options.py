@@ -50,18 +50,23 @@ def as_dict(settings: Settings) -> dict[str, Any]:
     return words
 
 
+MOST_SEEDS = 1000
+
+
 def as_seeds(text: str) -> list[int]:
-    """Seeds of ``0``, ``0-4`` or ``0,2,3``, each once."""
-    found: list[int] = []
+    """Seeds of ``0``, ``0-4`` or ``0,2,3``, each once; at most :data:`MOST_SEEDS`."""
     try:
-        for part in text.split(","):
-            first, _, last = part.partition("-")
-            found += range(int(first), int(last or first) + 1)
+        ends = [part.partition("-") for part in text.split(",")]
+        spans = [range(int(first), int(last or first) + 1) for first, _, last in ends]
     except ValueError:
-        found = []
-    if not found:
+        spans = []
+    if not all(spans) or not spans:
         raise OptionError(f"{text!r} names no seeds\n    → write 0, 0-4 or 0,2,3")
-    return [*dict.fromkeys(found)]
+    if (many := sum(span.stop - span.start for span in spans)) > MOST_SEEDS:
+        raise OptionError(
+            f"{text!r} names {many:,} seeds\n    → at most {MOST_SEEDS:,} can be asked for"
+        )
+    return [*dict.fromkeys(seed for span in spans for seed in span)]
 
 
 def _value(text: str) -> Any:

@@ -179,4 +179,6 @@ def test_without_bioframe_the_genome_is_not_looked_for_and_the_page_says_so(monk
     cells.var_names = [f"chr1:{i}00-{i}50" for i in range(1, 4)]
     page = cytonym.inspect(cells)
     assert page.usable
-    assert page.modalities["atac"].peaks.evidence == "not looked for: pip install 'cytonym[atac]'"
+    assert (
+        page.modalities["atac"].peaks.evidence == "not looked for: pip install '.[atac]' in a clone"
+    )

@@ -233,6 +233,17 @@ def test_all_that_is_wrong_with_the_data_is_told_at_once(rna):
     assert "1 features of rna in the query have the name of another" in text
 
 
+def test_logged_values_and_paths_are_refused(rna):
+    reference, query = rna
+    logged = query.copy()
+    x = np.asarray(logged.X.todense() if hasattr(logged.X, "todense") else logged.X, dtype=float)
+    logged.X = np.log1p(x / x.sum(1, keepdims=True) * 1e4).astype(np.float32)
+    with pytest.raises(DataError, match=r"values of rna in the query are no counts but log1p"):
+        peers.run("lr", reference, logged, label=LABEL)
+    with pytest.raises(DataError, match=r"not an AnnData \(the data: str\).*|read files first"):
+        peers.run("lr", "reference.h5ad", query, label=LABEL)
+
+
 def test_modalities_of_other_cells_and_data_without_a_shared_feature_are_told(multiome, rna):
     reference, query = multiome
     other = {"rna": query["rna"][:50].copy(), "atac": query["atac"]}

@@ -13,6 +13,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from command import run as command
 from cytonym.datasets import DATA_SETS
@@ -183,7 +184,8 @@ def test_a_trial_and_a_run_in_one_folder_are_not_averaged(stand_ins, tmp_path):
     data = on_files(experiment, [stand_ins.rna], Beside())
     how = {"seeds": [0], "ways": ["linear"], "progress": False}
     trial = run(experiment, data, tmp_path, options={"genes": 20}, **how)
-    assert "**A trial, not a result**: seeds 0; set genes=20" in (tmp_path / "table.md").read_text()
+    said = "**A trial, not a result**: on rna (labels: cell_type); seeds 0; set genes=20"
+    assert said in (tmp_path / "table.md").read_text()
     whole = run(experiment, data, tmp_path, **how)
     assert len(Lines(tmp_path / "lines.jsonl").found) == 2
     assert [len(trial.frame), len(whole.frame)] == [1, 1]
@@ -264,11 +266,12 @@ def test_other_data_in_the_same_folder_are_refused(stand_ins, tmp_path):
     experiment = EXPERIMENTS["sctrans-table-2"]
     how = {"seeds": [0], "ways": ["linear"], "progress": False}
     run(experiment, on_files(experiment, [stand_ins.rna], Beside()), tmp_path, **how)
-    changed = [Data("rna", {}, {stand_ins.rna.name: "0" * 64})]
-    with pytest.raises(DataError, match=r"another rna.h5ad \(sha256\)"):
+    first = on_files(experiment, [stand_ins.rna], Beside())[0]
+    changed = [replace(first, sha256={stand_ins.rna.name: "0" * 64})]
+    with pytest.raises(DataError, match=r"another rna.h5ad \(SHA-256\)"):
         run(experiment, changed, tmp_path, **how)
     columns = on_files(experiment, [stand_ins.rna], Beside(labels="batch"))
-    with pytest.raises(DataError, match=r"another rna \(columns\)"):
+    with pytest.raises(DataError, match=r"rna with 'cell_type' as labels, not 'batch'"):
         run(experiment, columns, tmp_path, **how)
     other = EXPERIMENTS["sctrans-figure-4"]
     with pytest.raises(DataError, match="give another folder"):
@@ -314,6 +317,87 @@ def test_columns_without_a_file_of_one_s_own_are_refused(tmp_path):
     said = command(*words, "--batch", "donor", code=2).stderr
     assert "--labels kind and --batch donor" in said
     assert "--on FILE" in said
+
+
+def test_a_refused_run_leaves_nothing_that_refuses_the_next(stand_ins, tmp_path):
+    experiment, how = EXPERIMENTS["sctrans-figure-6"], {"seeds": [0], "ways": ["linear"]}
+    without = on_files(experiment, [stand_ins.rna], Beside())
+    with pytest.raises(DataError, match="--batch COLUMN"):
+        run(experiment, without, tmp_path / "out", progress=False, **how)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "run.json").write_text('{"experiment": "another"}')  # no line was written
+    table = EXPERIMENTS["sctrans-table-2"]
+    run(table, on_files(table, [stand_ins.rna], Beside()), tmp_path / "out", progress=False, **how)
+    assert (tmp_path / "out" / "table.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("run.json", '{"experiment"', "run.json is damaged"),
+        ("run.json", '{"experiment": "sctrans-table-2"}', "run.json is damaged"),
+        ("lines.jsonl", '{"a": 1}\n', "line 1 is no result"),
+        ("lines.jsonl", "[1, 2]\n", "line 1 is no result"),
+    ],
+)
+def test_damaged_files_of_an_earlier_run_are_told(stand_ins, tmp_path, name, text, said):
+    experiment = EXPERIMENTS["sctrans-table-2"]
+    data = on_files(experiment, [stand_ins.rna], Beside())
+    how = {"seeds": [0], "ways": ["linear"], "progress": False}
+    run(experiment, data, tmp_path, **how)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=said):
+        run(experiment, data, tmp_path, **how)
+
+
+def test_two_runs_into_one_folder_are_refused(stand_ins, tmp_path):
+    experiment = EXPERIMENTS["sctrans-table-2"]
+    data = on_files(experiment, [stand_ins.rna], Beside())
+    with FileLock(tmp_path / ".lock"), pytest.raises(CytonymError, match="another run writes"):
+        run(experiment, data, tmp_path, seeds=[0], ways=["linear"], progress=False)
+    assert not (tmp_path / "lines.jsonl").exists()
+
+
+def test_logged_values_and_cells_without_a_label_are_told_on_the_page(stand_ins, tmp_path):
+    cells = ad.read_h5ad(stand_ins.rna)
+    x = cells.X.toarray().astype(np.float64)
+    cells.X = np.log1p(x / x.sum(1, keepdims=True) * 1e4).astype(np.float32)
+    cells.obs["cell_type"] = cells.obs["cell_type"].astype(object)
+    cells.obs.loc[cells.obs_names[:7], "cell_type"] = None
+    cells.write_h5ad(tmp_path / "logged.h5ad")
+    experiment = EXPERIMENTS["sctrans-table-2"]
+    data = on_files(experiment, [tmp_path / "logged.h5ad"], Beside())
+    run(experiment, data, tmp_path / "out", seeds=[0, 1], ways=["linear"], progress=False)
+    page = (tmp_path / "out" / "table.md").read_text()
+    assert "logged: no raw counts; X is log1p(CP10k)" in page
+    assert f"logged: 7 of {cells.n_obs:,} cells have no label" in page
+    assert "on logged (labels: cell_type); seeds 0, 1" in page
+
+
+def test_json_has_means_and_deviations_as_numbers(stand_ins, tmp_path):
+    words = ("reproduce", "sctrans-table-2", "--on", stand_ins.rna, "--way", "linear", "--json")
+    (row,) = json.loads(command(*words, "--seeds", "0-1", "--out", tmp_path / "x").stdout)
+    assert row["seeds"] == 2
+    assert 0 < row["accuracy"]["mean"] <= 1
+    assert row["accuracy"]["sd"] >= 0
+
+
+def test_a_table_of_markers_that_is_not_there_is_named(stand_ins, tmp_path):
+    words = ("reproduce", "sctrans-figure-8", "--on", stand_ins.rna, "--out", tmp_path / "x")
+    said = command(*words, "--markers", tmp_path / "nofile.tsv", code=2).stderr
+    assert said.startswith("cytonym: nofile.tsv cannot be used")
+
+
+def test_a_folder_that_is_a_file_or_is_not_there_is_told(stand_ins, tmp_path):
+    words = ("reproduce", "sctrans-table-2", "--way", "linear")
+    on = ("--on", stand_ins.rna)
+    assert "is a file" in command(*words, *on, "--out", stand_ins.rna, code=2).stderr
+    deep = command(*words, *on, "--out", tmp_path / "a" / "b", code=2).stderr
+    assert "there is no folder" in deep
+    assert "no such folder" in command(*words, "--folder", tmp_path / "no", code=2).stderr
+    both = command(*words, *on, "--folder", tmp_path, code=2).stderr
+    assert "--on was given" in both
 
 
 def test_without_the_paper_s_files_each_is_named_with_its_place(tmp_path):

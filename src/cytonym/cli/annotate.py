@@ -223,7 +223,7 @@ def _check_voting(voting: bool, column: str | None, min_prop: float | None) -> N
     if voting and column is None and not find_spec("igraph"):
         raise CytonymError(
             "--majority-voting clusters by Leiden, which needs igraph\n"
-            "    → pip install 'cytonym[sc]', or name clusters: --over-clustering COLUMN"
+            "    → pip install '.[sc]' in a clone, or name clusters: --over-clustering COLUMN"
         )
 
 
@@ -246,7 +246,8 @@ def _set_sizes(calls: Annotation, coverage: float) -> str:
     sizes = [len(one) for one in calls.sets]
     one = sum(size == 1 for size in sizes) / max(len(sizes), 1)
     mean = sum(sizes) / max(len(sizes), 1)
-    return f"\nPrediction sets ({coverage:.0%}): {mean:.2f} types on average, {one:.0%} hold one"
+    said = f"{mean:.2f} types on average; {one:.0%} of them are one type"
+    return f"\nPrediction sets ({coverage:.0%}): {said}"
 
 
 def _disagreement(calls: Annotation) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cytonym.cli.options import Genome, Json, Offline, Quiet
-from cytonym.cli.shown import talk
+from cytonym.cli.shown import print_notes, talk
 from cytonym.errors import OptionError, suggest
 
 
@@ -64,7 +64,7 @@ def reproduce(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Run an experiment of one of the four papers; published numbers stand beside ours.
+    """Run an experiment of one of the four papers; published numbers stand in a table of their own.
 
     A run that was stopped goes on where it was. Without the paper's files it says which are
     missing and where they come from; --on runs the same protocol on other data.
@@ -84,6 +84,10 @@ def reproduce(
         raise OptionError(
             f"{given} speaks of a file of yours, and none was given\n"
             "    → add --on FILE; the paper's own data have their columns declared"
+        )
+    if on and folder:
+        raise OptionError(
+            f"--folder {folder} is for the paper's own files, and --on was given\n    → give one"
         )
     experiment, out = EXPERIMENTS[name], out or Path("reproduce") / name
     wanted = as_seeds(seeds) if seeds is not None else None
@@ -110,10 +114,11 @@ def reproduce(
         progress=not quiet,
     )
     if as_json:
-        print(json_text(found.table.to_dict(orient="records")))
+        print(json_text(found.numbers))
         return
     print(f"{experiment.name}: {experiment.what} ({experiment.paper}, {experiment.shows})\n")
     print(found.table.to_string(index=False))
+    print_notes([f"{one.name}: {note}" for one in data for note in one.notes])
     if missing:
         print(f"\nNot run, because their files are not here: {', '.join(missing)}")
     print(f"\nWrote {out}/table.md, table.csv, rows.csv, figure.png; lines in lines.jsonl")

@@ -72,7 +72,7 @@ def check_labels(obs: pd.DataFrame, column: str) -> tuple[Labels, list[Problem]]
     if _measured(values):
         what = f"obs[{column!r}] holds measurements (such as {values.dropna().iloc[0]:.4g})"
         nothing = _coded(pd.Series(index=obs.index))
-        return nothing, [Problem(what, f"name a column with types; {_candidates_text(obs)}")]
+        return nothing, [Problem(what, f"name a column with types; {candidates_text(obs)}")]
     labels = _coded(values)
     return labels, _problems(obs, column, labels)
 
@@ -117,12 +117,12 @@ def _problems(obs: pd.DataFrame, column: str, labels: Labels) -> list[Problem]:
             if n_labelled
             else f"obs[{column!r}] holds no label"
         )
-        return [Problem(what, f"at least two types are needed; {_candidates_text(obs)}")]
+        return [Problem(what, f"at least two types are needed; {candidates_text(obs)}")]
     if len(labels.names) > 0.5 * n_labelled and n_labelled > 20:
         what = (
             f"obs[{column!r}] has {len(labels.names):,} different values for {n_labelled:,} cells"
         )
-        return [Problem(what, f"it looks like an identifier, not a type; {_candidates_text(obs)}")]
+        return [Problem(what, f"it looks like an identifier, not a type; {candidates_text(obs)}")]
     single = labels.names[labels.sizes < 2]
     if not len(single):
         return []
@@ -150,6 +150,7 @@ def candidates(obs: pd.DataFrame) -> dict[str, Labels]:
     return found
 
 
-def _candidates_text(obs: pd.DataFrame) -> str:
+def candidates_text(obs: pd.DataFrame) -> str:
+    """The same in a sentence."""
     listed = [f"{name} ({len(labels.names)} values)" for name, labels in candidates(obs).items()]
     return f"columns that could be: {', '.join(listed)}" if listed else "obs has no such column"

@@ -70,7 +70,7 @@ def _opened(path: Path) -> Iterator[Any]:
         import pyfaidx
     except ModuleNotFoundError as error:
         what = "pyfaidx, with which FASTA files are read, is not installed"
-        problem = Problem(what, "pip install 'cytonym[atac]'")
+        problem = Problem(what, "pip install '.[atac]' in a clone")
         raise DataError(problem, subject=path.name) from error
     if not path.is_file():
         what = "it is a folder" if path.is_dir() else "there is no such file"

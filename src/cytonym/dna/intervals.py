@@ -49,7 +49,7 @@ def interval_library() -> Any:
         import bioframe
     except ModuleNotFoundError as error:
         what = "bioframe, with which peaks are compared, is not installed"
-        problem = Problem(what, "pip install 'cytonym[atac]'")
+        problem = Problem(what, "pip install '.[atac]' in a clone")
         raise DataError(problem, subject="peaks") from error
     return bioframe
 

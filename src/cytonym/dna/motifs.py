@@ -90,7 +90,7 @@ def jaspar_motifs(
         from pyjaspar import jaspardb
     except ModuleNotFoundError as error:
         what = "pyjaspar, which holds the motifs of JASPAR, is not installed"
-        problem = Problem(what, "pip install 'cytonym[atac]', or give a MEME file")
+        problem = Problem(what, "pip install '.[atac]' in a clone, or give a MEME file")
         raise DataError(problem, subject="motifs") from error
     if unknown := {*taxa} - {*TAXA} or not taxa:
         named = ", ".join(sorted(unknown)) if isinstance(unknown, set) else "none given"

@@ -85,7 +85,7 @@ class NucleotideTransformer:
                 LocalEntryNotFoundError,
             )
         except ModuleNotFoundError as error:
-            problem = Problem("transformers is not installed", "pip install 'cytonym[dna]'")
+            problem = Problem("transformers is not installed", "pip install '.[dna]' in a clone")
             raise DataError(problem, subject=self.checkpoint) from error
         folder = Path(self.checkpoint).expanduser()
         if not folder.is_dir():

@@ -16,7 +16,7 @@ from cytonym.annotator import Annotator
 from cytonym.data.align import align, match, misfit, space_of
 from cytonym.data.batches import read_batches
 from cytonym.data.joined import modality_names
-from cytonym.data.labels import Labels, read_labels
+from cytonym.data.labels import Labels, candidates_text, read_labels
 from cytonym.data.pairing import pairing
 from cytonym.data.rates import METHYLATION, check_observed
 from cytonym.data.read import open_cells
@@ -123,6 +123,10 @@ def fit(
     if method != "auto":
         check_labelled(get(method), labels)  # told before a large file is opened
     cells = open_cells(reference, layer=layer, genes=genes, modalities=modalities, genome=genome)
+    if method == "auto" and labels is None and len(cells.spaces) == 1:
+        what = f"no labels were named, and without labels {' and '.join(cells.spaces)} alone"
+        remedy = f"name the column of types with labels= (--labels); {candidates_text(cells.obs)}"
+        raise DataError(Problem(f"{what} teaches nothing", remedy), subject=cells.name)
     recipe, notes = pick_method(
         method, cells.spaces, labelled=labels is not None, dna=genome is not None
     )

@@ -72,7 +72,7 @@ def leiden(
         import igraph
     except ModuleNotFoundError as error:
         raise OptionError(
-            f"Leiden needs igraph: pip install 'cytonym[sc]', or {instead}."
+            f"Leiden needs igraph: pip install '.[sc]' in a clone, or {instead}."
         ) from error
     if len(x) < 3:
         return np.zeros(len(x), dtype=np.int64)

@@ -98,7 +98,7 @@ def cell_ontology() -> Terms:
     except ImportError as error:
         raise CytonymError(
             "Cell Ontology terms need cellxgene-ontology-guide, which is not installed.\n"
-            "    → pip install 'cytonym[onto]'"
+            "    → pip install '.[onto]' in a clone"
         ) from error
     parser = OntologyParser()
     every = sorted(parser.cxg_schema.ontology("CL"))

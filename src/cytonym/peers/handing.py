@@ -18,6 +18,7 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 
 from cytonym.data.contents import split_types
+from cytonym.data.judge import judge, sample_rows
 from cytonym.errors import CytonymError, DataError, Problem, suggest
 from cytonym.peers.competitors import Competitor
 
@@ -74,6 +75,11 @@ def handed(
 
 def as_parts(data: Cells) -> dict[str, AnnData]:
     """Cells by modality; what a lone AnnData holds is told by its features."""
+    parts = dict(data) if isinstance(data, Mapping) else {"the data": data}
+    if strange := {name: type(one) for name, one in parts.items() if not isinstance(one, AnnData)}:
+        kinds = ", ".join(f"{name}: {kind.__name__}" for name, kind in strange.items())
+        remedy = "read files first: anndata.read_h5ad(FILE), or {'rna': ..., 'atac': ...} of them"
+        raise DataError(Problem(f"not an AnnData ({kinds})", remedy))
     if isinstance(data, Mapping):
         return {str(name): one for name, one in data.items()}
     var: Any = data.var
@@ -125,10 +131,23 @@ def _value_problems(side: str, name: str, one: AnnData) -> list[Problem]:
     elif n := int((values < 0).sum()):
         what = f"{n:,} values of {name} in the {side} are negative, the lowest {values.min():g}"
         found.append(Problem(what, "give raw counts in X"))
+    elif logged := _logged(one):
+        what = f"the values of {name} in the {side} are no counts but {logged}"
+        found.append(Problem(what, "give raw counts in X"))
     if n := int(one.var_names.duplicated().sum()):
         what = f"{n:,} features of {name} in the {side} have the name of another"
         found.append(Problem(what, "make them unique (var_names_make_unique)"))
     return found
+
+
+def _logged(one: AnnData) -> str:
+    """What shows that values are logged; empty where nothing does (fractions may be counts)."""
+    rows = sample_rows(one.n_obs, _matrix(one).nnz)
+    block = _matrix(one)[rows]
+    cells, features = one.obs_names[rows].to_numpy(), one.var_names.to_numpy()
+    found = judge(block, "X", cells=cells, features=features, whole=len(rows) == one.n_obs)
+    is_logged = found.kind.startswith("log") or found.kind == "double-logged"
+    return f"{found.kind} ({found.evidence})" if is_logged else ""
 
 
 def _modality_problems(one: Competitor, parts: Mapping[str, Mapping[str, AnnData]]) -> list:

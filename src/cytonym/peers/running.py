@@ -72,7 +72,7 @@ def run(
     query: Cells,
     *,
     label: str,
-    seed: int,
+    seed: int = 0,
     options: Mapping[str, Any] | None = None,
     batch: str | None = None,
     timeout: float | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -16,6 +16,7 @@ from anndata import AnnData
 from cytonym.data.labels import read_labels
 from cytonym.data.read import open_cells
 from cytonym.data.source import Cells
+from cytonym.datasets.record import File
 from cytonym.errors import DataError, OptionError, Problem
 from cytonym.reproduce.record import BATCH, LABEL, Data, Experiment
 
@@ -43,9 +44,10 @@ def on_files(experiment: Experiment, files: Sequence[Path], beside: Beside) -> l
     """
     check_beside(experiment, beside)
     found, problems = [], []
+    markers = read_markers(beside.markers) if beside.markers else {}
     for file in files:
         try:
-            found.append(opened(open_cells(file), beside, sha256_of(file)))
+            found.append(opened(open_cells(file), beside, sha256_of(file), markers))
         except DataError as error:
             problems += [Problem(f"{file.name}: {one.what}", one.remedy) for one in error.problems]
     wanted = " and ".join(experiment.reads) or "two modalities"
@@ -76,31 +78,39 @@ def of_paper(
     from cytonym import datasets
 
     check_beside(experiment, beside)
+    if folder is not None and not folder.is_dir():
+        raise OptionError(f"--folder {folder}: there is no such folder\n    → look at its name")
+    markers = read_markers(beside.markers) if beside.markers else {}
     lacking = {name: datasets.missing(name, folder) for name in experiment.data}
     here = [name for name, files in lacking.items() if not files]
     if not here or (experiment.all_needed and len(here) < len(lacking)):
-        problems = [
-            Problem(f"{name}: {file.name} is not here", file.where)
-            for name, files in lacking.items()
-            for file in files
-        ]
-        problems.append(
-            Problem(
-                "the published protocol can also run on other data",
-                f"cytonym reproduce {experiment.name} --on FILE --labels COLUMN",
-            )
-        )
+        problems = [_absent(name, files) for name, files in lacking.items() if files]
+        last = problems.pop()
+        tip = f"or run it on other data: cytonym reproduce {experiment.name} --on FILE"
+        problems.append(replace(last, remedy=f"{last.remedy}\n    → {tip}"))
         raise DataError(problems, subject=f"the data of {experiment.name}")
     found = []
     for name in here:
         cells = datasets.load(name, folder=folder)
         first = next(iter(cells.values())) if isinstance(cells, dict) else cells
         batch = next((column for column in ("stage", BATCH, "donor") if column in first.obs), None)
-        one = opened(open_cells(cells), replace(beside, labels=LABEL, batch=batch), "")
+        one = opened(open_cells(cells), replace(beside, labels=LABEL, batch=batch), "", markers)
         sums = {**{k: v for k, v in one.sha256.items() if v}, **dict(first.uns["sha256"])}
         markers = one.markers or experiment.markers
         found.append(replace(one, name=name, sha256=sums, markers=markers))
     return found, [name for name in lacking if name not in here]
+
+
+def _absent(name: str, files: Sequence[File]) -> Problem:
+    """Which files of a data set are not here, where they come from and where they belong."""
+    listed = ", ".join(file.name for file in files)
+    what = f"{name}: not here: {listed}"
+    where = "; ".join(dict.fromkeys(file.where for file in files))
+    fetched = all(file.url for file in files)
+    more = "fetches them" if fetched else "says more"
+    put = f"put into a folder {name} under --folder DIR"
+    tail = f"`cytonym datasets {name}{' --out FILE' * fetched}` {more}; by hand: {put}"
+    return Problem(what, f"{where}\n    → {tail}")
 
 
 def check_beside(experiment: Experiment, beside: Beside) -> None:
@@ -113,7 +123,9 @@ def check_beside(experiment: Experiment, beside: Beside) -> None:
         raise OptionError(f"{experiment.name} needs {' and '.join(lacking)}\n{words}")
 
 
-def opened(cells: Cells, beside: Beside, sha256: str) -> Data:
+def opened(
+    cells: Cells, beside: Beside, sha256: str, markers: Mapping[str, tuple[str, ...]]
+) -> Data:
     """All labelled cells that have every modality, in memory."""
     labels = read_labels(cells.obs, beside.labels, cells.name)
     batch = beside.batch
@@ -128,18 +140,20 @@ def opened(cells: Cells, beside: Beside, sha256: str) -> Data:
         obs[BATCH] = cells.obs[batch].astype(str).to_numpy()[rows].astype(object)
     parts = {name: _part(cells, name, rows, obs) for name in cells.spaces}
     name = cells.path.stem if cells.path is not None else cells.name
-    return with_files(Data(name, parts, {cells.name: sha256}), beside)
+    notes = (*cells.notes, *labels.notes)
+    if lacking := int((labels.codes >= 0).sum()) - len(rows):
+        notes += (f"{lacking:,} labelled cells lack a modality and are left out",)
+    return with_files(Data(name, parts, {cells.name: sha256}, markers=markers, notes=notes), beside)
 
 
 def with_files(data: Data, beside: Beside) -> Data:
     """The same cells with the files beside them."""
-    known = read_markers(beside.markers) if beside.markers else {}
     files = {name: getattr(beside, name) for name in ("genome", "genes", "known", "motifs")}
     given = [*(one for one in files.values() if one), *([beside.markers] if beside.markers else [])]
     sums = {one.name: sha256_of(Path(one)) for one in given}
     columns = {"labels": beside.labels, "batch": beside.batch}
     sha256 = {**data.sha256, **sums}
-    return replace(data, **files, markers=known, sha256=sha256, columns=columns)
+    return replace(data, **files, sha256=sha256, columns=columns)
 
 
 def _part(cells: Cells, modality: str, rows: np.ndarray, obs: pd.DataFrame) -> AnnData:

@@ -18,11 +18,21 @@ class Lines:
     """The lines of a file, each with a key that tells it from the others.
 
     A last line that a kill cut short is dropped when the file is opened.
+
+    Raises
+    ------
+    DataError
+        A line is not JSON, or none of an experiment.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.found = read_lines(path)
+        for number, line in enumerate(self.found, 1):
+            if not (isinstance(line, dict) and {"key", "rows"} <= {*line}):
+                what = f"line {number} is no result (a result has a key and rows)"
+                remedy = "remove this line, or give another folder"
+                raise DataError(Problem(what, remedy), subject=str(path))
 
     def get(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
         """The line with this key."""

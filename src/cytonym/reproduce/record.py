@@ -36,6 +36,8 @@ class Data:
         table of known factors and targets, motifs in the MEME format (None: JASPAR).
     markers
         Known genes by type, where the experiment asks for them.
+    notes
+        What was found in the file: cells without a label, values that are no counts.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Data:
     known: Path | None = None
     motifs: Path | None = None
     markers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def obs(self) -> Any:

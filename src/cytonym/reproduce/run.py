@@ -7,6 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import chain
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from cytonym.errors import CytonymError, DataError, OptionError, Problem, suggest
@@ -21,10 +23,11 @@ from cytonym.files import replacing
 from cytonym.methods import get
 from cytonym.peers.competitors import competitor
 from cytonym.peers.running import interpreter
+from cytonym.places import check_folder
 from cytonym.reproduce.lines import Lines, plain
 from cytonym.reproduce.measures.naming import BY_NAMES
 from cytonym.reproduce.record import Case, Data, Experiment, Way
-from cytonym.reproduce.tables import frame_of, page
+from cytonym.reproduce.tables import frame_of, numbers, page
 
 PACKAGES = ("cytonym", "torch", "numpy", "scipy", "scikit-learn", "anndata")
 
@@ -39,6 +42,8 @@ class Results:
         One row a figure of a case, way and seed.
     table
         Mean and standard deviation over the seeds, as text.
+    numbers
+        The same as numbers: a record a row, ``{"mean": ..., "sd": ...}`` for each figure.
     folder
         ``lines.jsonl``, ``table.md``, ``table.csv``, ``rows.csv``, ``figure.png``, ``run.json``.
     """
@@ -46,6 +51,7 @@ class Results:
     experiment: Experiment
     frame: pd.DataFrame
     table: pd.DataFrame
+    numbers: list[dict[str, Any]]
     folder: Path
 
 
@@ -89,28 +95,62 @@ def run(
     """
     chosen = [*_ways(experiment, ways), *_peers(experiment, peers)]
     chosen = _with(experiment, chosen, options or {})
-    out.mkdir(parents=True, exist_ok=True)
-    record = _same_run(experiment, data, out)
-    lines, asked = Lines(out / "lines.jsonl"), []
     todo = list(_todo(experiment, data, seeds or experiment.seeds, chosen))
-    for seed, case, way in tqdm(todo, desc=experiment.name, unit="fit", disable=not progress):
-        key = {**case.key, "way": way.name, "options": dict(way.options), "seed": seed}
-        line = lines.get(key)
-        if line is None:
-            start = time.monotonic()
-            rows = experiment.measure(case, way, seed)
-            facts = {"n_reference": _cells(case.reference), "n_query": _cells(case.query)}
-            facts |= {"seconds": round(time.monotonic() - start, 2), "machine": record["machine"]}
-            line = lines.add(key, rows, **facts)
-        asked.append(line)
-    frame = frame_of(asked)  # lines of other settings in the same folder are not mixed in
-    words = {"seeds": seeds or experiment.seeds, "set": dict(options or {}), "peers": [*peers]}
-    made = page(experiment, frame, {**record, **words, "ways": [*(ways or [])]}, missing)
-    for name, text in made.files.items():
-        with replacing(out / name) as partial:
-            partial.write_text(text, encoding="utf-8")
-    _plot(experiment, frame, out)
-    return Results(experiment, frame, made.table, out)
+    check_folder(out)
+    out.mkdir(exist_ok=True)
+    with _alone(out):
+        lines = Lines(out / "lines.jsonl")
+        record = _same_run(experiment, data, out, begun=bool(lines.found))
+        asked = _measured(experiment, todo, lines, record["machine"], progress)
+        frame = frame_of(asked)  # lines of other settings in the same folder are not mixed in
+        words = {"seeds": seeds or experiment.seeds, "set": dict(options or {}), "peers": [*peers]}
+        made = page(experiment, data, frame, {**record, **words, "ways": [*(ways or [])]}, missing)
+        for name, text in made.files.items():
+            with replacing(out / name) as partial:
+                partial.write_text(text, encoding="utf-8")
+        _plot(experiment, frame, out)
+    return Results(experiment, frame, made.table, numbers(experiment, frame), out)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """The folder for this process alone; the lock goes with the process, however it ends."""
+    try:
+        with FileLock(out / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise CytonymError(
+            f"another run writes into {out}\n    → wait for its end, or give another folder (--out)"
+        ) from error
+
+
+def _measured(
+    experiment: Experiment,
+    todo: Sequence[tuple[int, Case, Way]],
+    lines: Lines,
+    machine: str,
+    progress: bool,
+) -> list[dict[str, Any]]:
+    """The line of each run, measured and appended where there is none."""
+    keys = [
+        {**case.key, "way": way.name, "options": dict(way.options), "seed": seed}
+        for seed, case, way in todo
+    ]
+    have = [lines.get(key) for key in keys]
+    done, asked, quiet = sum(line is not None for line in have), [], not progress
+    with tqdm(
+        total=len(todo), initial=done, desc=experiment.name, unit="run", disable=quiet
+    ) as bar:
+        for (seed, case, way), key, line in zip(todo, keys, have, strict=True):
+            if line is None:
+                start = time.monotonic()
+                rows = experiment.measure(case, way, seed)
+                facts = {"n_reference": _cells(case.reference), "n_query": _cells(case.query)}
+                facts |= {"seconds": round(time.monotonic() - start, 2), "machine": machine}
+                line = lines.add(key, rows, **facts)
+                bar.update()
+            asked.append(line)
+    return asked
 
 
 def _todo(
@@ -178,8 +218,12 @@ def _cells(parts: Mapping[str, Any]) -> int:
     return next(iter(parts.values())).n_obs
 
 
-def _same_run(experiment: Experiment, data: Sequence[Data], out: Path) -> dict[str, Any]:
-    """Keep what was run on what beside the lines; anything else needs another folder."""
+def _same_run(
+    experiment: Experiment, data: Sequence[Data], out: Path, *, begun: bool
+) -> dict[str, Any]:
+    """Keep what was run on what beside the lines; where these have begun, anything else needs
+    another folder.
+    """
     path = out / "run.json"
     record = plain(
         {
@@ -189,14 +233,20 @@ def _same_run(experiment: Experiment, data: Sequence[Data], out: Path) -> dict[s
             "versions": {"python": platform.python_version(), **{n: version(n) for n in PACKAGES}},
         }
     )
-    if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
+    if begun and path.exists():
+        before = _before(path)
         same = (before["experiment"], before["versions"]["cytonym"])
         other = [] if same == (experiment.name, record["versions"]["cytonym"]) else [" ".join(same)]
-        for kind in ("sha256", "columns"):
-            for name, one in record[kind].items():
-                if before[kind].setdefault(name, one) != one:
-                    other.append(f"another {name} ({kind})")
+        for name, one in record["sha256"].items():
+            if before["sha256"].setdefault(name, one) != one:
+                other.append(f"another {name} (SHA-256)")
+        for name, one in record["columns"].items():
+            had = before["columns"].setdefault(name, one)
+            other += [
+                f"{name} with {had.get(kind)!r} as {kind}, not {column!r}"
+                for kind, column in one.items()
+                if had.get(kind) != column
+            ]
         if other:
             what = f"it holds results of {'; '.join(other)}"
             raise DataError(Problem(what, "give another folder (--out)"), subject=str(out))
@@ -204,6 +254,19 @@ def _same_run(experiment: Experiment, data: Sequence[Data], out: Path) -> dict[s
     with replacing(path) as partial:
         partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
     return {**record, "machine": machine()}
+
+
+def _before(path: Path) -> dict[str, Any]:
+    """What was kept of the earlier run."""
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        _ = before["experiment"], before["versions"]["cytonym"]
+        _ = {**before["sha256"]}, [{**one} for one in before["columns"].values()]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"{path.name} is damaged ({error!r}), so that nobody knows what the lines are of"
+        problem = Problem(what, "give another folder (--out)")
+        raise DataError(problem, subject=str(path.parent)) from error
+    return before
 
 
 def machine() -> str:

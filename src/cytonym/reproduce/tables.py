@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cytonym.reproduce.record import Experiment
+from cytonym.reproduce.record import Data, Experiment
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,20 +32,37 @@ def frame_of(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def summary(experiment: Experiment, frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean ± standard deviation over the seeds of each data set, way and row, as text.
+    """Mean ± standard deviation over the seeds of each data set, way and row, as text."""
+    found = _rows(experiment, frame)
+    return pd.DataFrame([row | {name: spread(own[name]) for name in own} for row, own in found])
+
+
+def numbers(experiment: Experiment, frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The same as numbers; the deviation of one seed is None."""
+
+    def both(values: np.ndarray) -> dict[str, float | None]:
+        found = values[np.isfinite(values)]
+        mean = float(found.mean()) if len(found) else None
+        return {"mean": mean, "sd": float(found.std(ddof=1)) if len(found) > 1 else None}
+
+    return [row | {k: both(v) for k, v in own.items()} for row, own in _rows(experiment, frame)]
+
+
+def _rows(
+    experiment: Experiment, frame: pd.DataFrame
+) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]:
+    """What a row of the table is of, with the number of seeds, and each figure's value by seed.
 
     Where there are several cases with one name of data (folds), a seed's value is their mean.
     """
     by = ["data", *experiment.by, "way"]
     shown = [name for name in experiment.figures if name in frame]
-    numbers: Any = frame[shown].apply(pd.to_numeric)
-    seeds: Any = pd.concat([frame[[*by, "seed"]], numbers], axis=1)
+    figures: Any = frame[shown].apply(pd.to_numeric)
+    seeds: Any = pd.concat([frame[[*by, "seed"]], figures], axis=1)
     seeds = seeds.groupby([*by, "seed"], sort=False, dropna=False)[shown].mean()
-    rows = []
     for values, own in seeds.groupby(by, sort=False, dropna=False):
         row: dict[str, Any] = dict(zip(by, values, strict=True)) | {"seeds": len(own)}
-        rows.append({**row, **{name: spread(own[name]) for name in shown}})
-    return pd.DataFrame(rows)
+        yield row, {name: own[name].to_numpy(dtype=float) for name in shown}
 
 
 def spread(values: Sequence[float] | np.ndarray, digits: int | None = None) -> str:
@@ -78,7 +95,11 @@ def published(experiment: Experiment) -> pd.DataFrame:
 
 
 def page(
-    experiment: Experiment, frame: pd.DataFrame, run: Mapping[str, Any], missing: Sequence[str]
+    experiment: Experiment,
+    data: Sequence[Data],
+    frame: pd.DataFrame,
+    run: Mapping[str, Any],
+    missing: Sequence[str],
 ) -> Page:
     """``table.md``, ``table.csv``, ``published.csv`` and ``rows.csv``."""
     table, theirs = summary(experiment, frame), published(experiment)
@@ -91,20 +112,21 @@ def page(
     ]
     if missing:
         parts.append(f"Not run, because their files are not here: {', '.join(missing)}.")
-    parts.append("\n".join(f"- {note}" for note in experiment.notes))
+    said = [f"{one.name}: {note}" for one in data for note in one.notes]
+    parts.append("\n".join(f"- {note}" for note in [*experiment.notes, *said]))
     if len(theirs):
         parts += [
             "## Published",
             f"{' / '.join(experiment.published[0].figures)}, from the paper, not measured here. "
             "Only numbers on the same file and split compare.",
             markdown(theirs),
+            "\n".join(f"- {name}: {note}" for name in experiment.data for note in _told(name)),
         ]
-    parts += [f"- {name}: {note}" for name in experiment.data for note in _told(name)]
     files = "; ".join(f"{name} {one}" for name, one in run["sha256"].items())
     versions = ", ".join(f"{name} {one}" for name, one in run["versions"].items())
     parts += [
         "## Where the numbers come from",
-        f"`cytonym reproduce {experiment.name}`, {_how(run)} · {run['machine']} · {versions}.",
+        f"`cytonym reproduce {experiment.name}`, {_how(data, run)}; {run['machine']}; {versions}.",
         f"SHA-256: {files}.",
     ]
     out = {
@@ -115,9 +137,15 @@ def page(
     return Page(table, out | ({"published.csv": theirs.to_csv(index=False)} if len(theirs) else {}))
 
 
-def _how(run: Mapping[str, Any]) -> str:
-    """Seeds, and what differs from the experiment as it is declared."""
-    words = [f"seeds {', '.join(map(str, run['seeds']))}"]
+def _how(data: Sequence[Data], run: Mapping[str, Any]) -> str:
+    """Data, seeds, and what differs from the experiment as it is declared."""
+    words = [
+        f"on {one.name} ("
+        + ", ".join(f"{kind}: {name}" for kind, name in one.columns.items() if name)
+        + ")"
+        for one in data
+    ]
+    words.append(f"seeds {', '.join(map(str, run['seeds']))}")
     words += [f"set {name}={value}" for name, value in run["set"].items()]
     words += [f"only {name}" for name in run["ways"]] + [f"peer {name}" for name in run["peers"]]
     trial = "**A trial, not a result**: " if run["set"] else ""

@@ -32,7 +32,8 @@ def check_matplotlib() -> None:
     """Raise a :class:`CytonymError` with the remedy where matplotlib is not installed."""
     if find_spec("matplotlib") is None:
         raise CytonymError(
-            "Plots need matplotlib, which is not installed.\n    → pip install 'cytonym[report]'"
+            "Plots need matplotlib, which is not installed.\n"
+            "    → pip install '.[report]' in a clone"
         )
 
 

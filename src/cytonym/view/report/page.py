@@ -93,7 +93,8 @@ def check_extra() -> None:
     """Raise a :class:`CytonymError` with the remedy where jinja2 is not installed."""
     if find_spec("jinja2") is None:
         raise CytonymError(
-            "The report needs jinja2, which is not installed.\n    → pip install 'cytonym[report]'"
+            "The report needs jinja2, which is not installed.\n"
+            "    → pip install '.[report]' in a clone"
         )
 
 
