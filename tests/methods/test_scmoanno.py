@@ -189,6 +189,21 @@ def test_what_stands_where_a_modality_is_missing_changes_nothing(missing, attend
     assert not torch.allclose(scores(network, cells)[:4], scores(network, batch(12))[:4])
 
 
+def test_the_transformers_have_half_of_the_scores_and_of_atac_alone_their_atac_share():
+    network = net(atac_share=0.2)
+    nn.init.normal_(network.linear.maps["both"].weight)
+    nn.init.normal_(network.linear.maps["rna"].weight)
+    nn.init.normal_(network.linear.maps["atac"].weight)
+    for missing, share in {RNA: 0.2, ATAC: 0.5, None: 0.5}.items():
+        cells = batch(12) if missing is None else without(batch(12), missing)
+        x, there = given(cells)
+        with torch.no_grad():
+            whole = network.whole(x)
+            own = network.final(network.pretrain.fused(whole, there), there)[1]
+            linear = network.linear(x, whole, there)
+        torch.testing.assert_close(scores(network, cells), share * own + (1 - share) * linear)
+
+
 # --- attention among cells ------------------------------------------------------------------------
 
 

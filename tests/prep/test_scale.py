@@ -58,3 +58,15 @@ def test_the_input_is_left_alone_and_a_state_given_back_makes_the_same_scale(cou
     np.testing.assert_array_equal(dense, before)
     again = Scale().restore(scale.state()).bind(held.space(80)).apply(dense)
     np.testing.assert_array_equal(again, out)
+
+
+def test_together_divides_by_one_number_and_keeps_which_features_vary_most(held):
+    rng = np.random.default_rng(0)
+    dense = (rng.normal(size=(200, 3)) * [4.0, 2.0, 1.0] + 5).astype(np.float32)
+    out = Scale(together=True, clip=None).fit(held(dense)).bind(held.space(3)).apply(dense)
+    np.testing.assert_allclose(out.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(out.var(0, ddof=1).mean(), 1, rtol=1e-5)
+    theirs = dense.std(0, ddof=1)
+    np.testing.assert_allclose(
+        out.std(0, ddof=1) / theirs, 1 / np.sqrt((theirs**2).mean()), rtol=1e-5
+    )

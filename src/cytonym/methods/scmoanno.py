@@ -36,12 +36,15 @@ class ScMoAnnoOptions(Options):
     """Options of ``scmoanno``. ``auto`` is decided by cross-validation inside the reference."""
 
     genes: PositiveInt | Literal["all"] = Field(3000, description="variable genes that are read")
-    open_share: Share = Field(0.005, description="least share of cells in which a peak is open")
+    open_share: Share = Field(0.0005, description="least share of cells in which a peak is open")
     peaks: PositiveInt | None = Field(50_000, description="most peaks that are read")
     rna_components: PositiveInt | Literal["auto"] = Field(
         "auto", description="principal components of the genes"
     )
     atac_components: PositiveInt = Field(50, description="singular vectors of the peaks")
+    tfidf: Literal["unit", "log"] = Field(
+        "unit", description="weights of peaks: of cells of length 1, or logarithms as published"
+    )
     depth_limit: Share | None = Field(
         0.9, description="drop components of peaks this correlated with depth; none = keep"
     )
@@ -75,6 +78,9 @@ class ScMoAnnoOptions(Options):
     )
     linear_path: bool = Field(
         True, description="linear maps of the components, solved first, share in the scores"
+    )
+    atac_share: Share = Field(
+        0.25, description="of the transformers beside that path, for cells with ATAC alone"
     )
     penalty: NonNegativeFloat = Field(1.0, description="L2 penalty of the linear path")
     balance: Rebalance = Field("weights", description="help for small types, by weights or logits")
@@ -499,6 +505,7 @@ class ScMoAnno(Method[ScMoAnnoOptions]):
             "peaks": 30_000,
             "rna_components": 512,
             "atac_components": 512,
+            "tfidf": "log",
             "atac_weight": 1.0,
             "dim": 512,
             "token": 64,
@@ -533,11 +540,12 @@ class ScMoAnno(Method[ScMoAnnoOptions]):
         assert options.rna_components != "auto"
         assert options.atac_weight != "auto"
         rna = (Depth(), Log1p(), Panel(genes), Scale(), Components(options.rna_components))
+        unit = options.tfidf == "unit"
         atac = (
             Open(options.open_share, most=options.peaks),
-            TfIdf(),
+            TfIdf(unit=unit),
             Components(options.atac_components, depth_limit=options.depth_limit),
-            Scale(),
+            Scale(together=unit, clip=None if unit else 10.0),
             Weight(options.atac_weight),
         )
         return {RNA: rna, ATAC: atac}
@@ -582,5 +590,6 @@ class ScMoAnno(Method[ScMoAnnoOptions]):
         whole = net.whole(x)
         h, scores = net.final(net.pretrain.fused(whole, there), there)
         if net.linear is not None:
-            scores = (scores + net.linear(x, whole, there)) / 2
+            share = torch.where(there[RNA], 0.5, net.options.atac_share)[:, None]
+            scores = share * scores + (1 - share) * net.linear(x, whole, there)
         return Output(h, scores)

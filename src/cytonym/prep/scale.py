@@ -20,12 +20,18 @@ class Scale:
     ----------
     unit
         Divide by the standard deviation; else only centre.
+    together
+        With ``unit``: divide all features by one number, the root of their mean variance, so that
+        those that vary most still do.
     clip
         Largest absolute value that comes out; None for no limit.
     """
 
-    def __init__(self, *, unit: bool = True, clip: float | None = 10.0) -> None:
+    def __init__(
+        self, *, unit: bool = True, together: bool = False, clip: float | None = 10.0
+    ) -> None:
         self.unit = unit
+        self.together = together
         self.clip = clip
         self.mean = np.empty(0, dtype=np.float32)
         self.spread = np.empty(0, dtype=np.float32)
@@ -41,6 +47,8 @@ class Scale:
         mean = total / n
         variance = np.maximum(squares / n - mean**2, 0) * n / max(n - 1, 1)
         self.mean = mean.astype(np.float32)
+        if self.together:
+            variance = np.full_like(variance, variance.mean())
         spread = np.sqrt(variance) if self.unit else np.ones_like(mean)
         self.spread = np.where(spread > 1e-8, spread, 1.0).astype(np.float32)
         return self
