@@ -259,3 +259,16 @@ def test_a_batch_of_which_a_cell_lacks_every_label_gives_the_losses_without_name
     losses = main_loss(small.net(), none, CLOCK)
     assert losses["classification"].item() == losses["contrast"].item() == 0
     assert losses["completion"].item() > 0
+
+
+def test_small_types_are_helped_by_logits_where_a_type_has_fewer_than_20_cells_in_the_mean():
+    method = get("sctrans")
+
+    def helped(sizes, **given):
+        main = method.stages(method.Options(**given), sizes)[-1].steps[0].loss
+        return main.keywords["even"].offset is not None
+
+    assert helped([30, 9])
+    assert not helped([30, 10])
+    assert not helped([30, 9], balance="none")
+    assert not helped([30, 9], classification="bce")

@@ -89,7 +89,7 @@ def _row(name: str, truth: np.ndarray, named: np.ndarray) -> dict[str, Any]:
     return {"method": name, **{key: round(getattr(found, key), 4) for key in keys}}
 
 
-def verdict(table: tuple[dict[str, Any], ...]) -> list[str]:
+def verdict(table: tuple[dict[str, Any], ...], n_cells: int) -> list[str]:
     """Says so when a simple baseline did better, or there was none to compare with."""
     own, *others = table
     if not others:
@@ -99,8 +99,10 @@ def verdict(table: tuple[dict[str, Any], ...]) -> list[str]:
         "knn": "do not trust this model before you know why",
     }
     return [
-        f"{row['method']} did better than {own['method']} on the held-out cells: macro-F1 "
-        f"{row['macro_f1']:.3f} against {own['macro_f1']:.3f}; {advice[row['method']]}"
+        f"{row['method']} did better than {own['method']} on the {n_cells:,} held-out cells: "
+        f"macro-F1 {row['macro_f1']:.3f} against {own['macro_f1']:.3f}, "
+        f"{row['accuracy'] * n_cells:,.0f} against {own['accuracy'] * n_cells:,.0f} cells right; "
+        f"{advice[row['method']]}"
         for row in others
         if row["macro_f1"] > own["macro_f1"] + 0.01
     ]

@@ -212,7 +212,8 @@ def _twice(
             notes = [f"Interrupted: this is the first fit, on {(~held).sum():,} cells"]
             return _Learned(trial, history=trial.history.records, notes=notes)
         table, per_type = compare(method, trial, task, held, progress)
-        notes, epochs = verdict(table), trial.history.best_epochs
+        known = int((held & (task.y >= 0)).sum())
+        notes, epochs = verdict(table, known), trial.history.best_epochs
     everyone = np.ones(len(task.y), dtype=bool)
     final = run(method, options, task, everyone, "fit", epochs=epochs, **more)
     if final.history.interrupted:
@@ -240,7 +241,8 @@ def _once(
         return _Learned(fitted, history=history)
     table, per_type = compare(method, fitted, task, known, progress)
     trust = learn_trust(method, fitted, fitted, task, held)
-    return _Learned(fitted, table, per_type, history, verdict(table), trust)
+    notes = verdict(table, int(known.sum()))
+    return _Learned(fitted, table, per_type, history, notes, trust)
 
 
 def _untested(task: Task, held: np.ndarray) -> list[str]:

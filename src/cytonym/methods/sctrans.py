@@ -39,6 +39,9 @@ from cytonym.options import Options, Share
 from cytonym.prep import Depth, Log1p, Panel, Scale, Smooth
 from cytonym.types import Batch, Clock, Loss, Optim, Output, Salience, Stage, Step, Transform
 
+FEW = 20
+"""Cells of a type, in the mean over the types, below which small types are helped."""
+
 
 class SCTransOptions(Options):
     """Options of ``sctrans``. ``auto`` is decided by cross-validation inside the reference."""
@@ -88,7 +91,11 @@ class SCTransOptions(Options):
     temperature: PositiveFloat = Field(0.1, description="τ of the contrast")
     classification: Literal["ce", "bce"] = Field("ce", description="Eq. 6 mended or literal")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="of the cross-entropy")
-    balance: Rebalance = Field("none", description="help for small types, by weights or logits")
+    balance: Rebalance | Literal["auto"] = Field(
+        "auto",
+        description="help for small types, by weights or logits; auto: by logits where a type has "
+        f"fewer than {FEW} cells in the mean, else none",
+    )
     light: bool = Field(True, description="train the light encoder (Eq. 4, 5, 7)")
     mutual: bool = Field(False, description="the encoder learns from the light one too")
     standardise: bool = Field(True, description="standardise S within the cell; Eq. 4 does not")
@@ -121,7 +128,7 @@ class SCTransOptions(Options):
             )
         if not self.light and (self.keep < 1 or self.mutual):
             raise ValueError("keep below 1 and mutual need the light encoder: set light=true")
-        if self.classification == "bce" and self.balance != "none":
+        if self.classification == "bce" and self.balance in ("weights", "logits"):
             raise ValueError("balance needs classification=ce")
         return self
 
@@ -598,6 +605,7 @@ class SCTrans(Method[SCTransOptions]):
             "decoder_blocks": 2,
             "gene_dropout": 0.0,
             "linear_path": False,
+            "balance": "none",
             "completion": 1.0,
             "contrast": 1.0,
             "average": 0.0,
@@ -635,8 +643,11 @@ class SCTrans(Method[SCTransOptions]):
 
     def stages(self, options: SCTransOptions, sizes: Sequence[int]) -> Sequence[Stage]:
         """The linear path, then one joint stage (Eq. 9): a step for E, C and D, one for E_S."""
-        n_cells, even = sum(sizes), balance(sizes, options.balance)
-        epochs = options.epochs
+        n_cells, how = sum(sizes), options.balance
+        if how == "auto":
+            few = n_cells < FEW * len(sizes) and options.classification == "ce"
+            how = "logits" if few else "none"
+        even, epochs = balance(sizes, how), options.epochs
         if epochs == "auto":  # about 250 optimiser steps, more on large references
             steps = max(-(-n_cells // options.batch_size), 1)
             epochs = min(max(250 // steps, 8), 40)
