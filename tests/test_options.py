@@ -85,7 +85,7 @@ def test_seeds_are_numbers_and_ranges_each_once(text, seeds):
     assert as_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["", "a", "4-0", "-1", "1,,2", "0-2-5", "1.5"])
+@pytest.mark.parametrize("text", ["", "a", "4-0", "-1", "0-", "1,,2", "0-2-5", "1.5", "1_0"])
 def test_what_names_no_seeds_is_told_with_how_to_write_them(text):
     with pytest.raises(OptionError, match=r"names no seeds\n.*0-4"):
         as_seeds(text)

@@ -54,7 +54,8 @@ class FitReport:
         """The held-out comparison, a row a method."""
         if not self.held_out:
             return pd.DataFrame(columns=pd.Index(["accuracy", "balanced_accuracy", "macro_f1"]))
-        return pd.DataFrame(self.held_out).set_index("method")
+        columns = ["method", "accuracy", "balanced_accuracy", "macro_f1"]
+        return pd.DataFrame(self.held_out)[columns].set_index("method")
 
     def __str__(self) -> str:
         cells = f"{self.n_reference:,} labelled cells"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar, get_origin
@@ -51,16 +52,14 @@ def as_dict(settings: Settings) -> dict[str, Any]:
 
 
 MOST_SEEDS = 1000
+"""Seeds that can be asked for at once."""
 
 
 def as_seeds(text: str) -> list[int]:
     """Seeds of ``0``, ``0-4`` or ``0,2,3``, each once; at most :data:`MOST_SEEDS`."""
-    try:
-        ends = [part.partition("-") for part in text.split(",")]
-        spans = [range(int(first), int(last or first) + 1) for first, _, last in ends]
-    except ValueError:
-        spans = []
-    if not all(spans) or not spans:
+    parts = [re.fullmatch(r"(\d{1,12})(?:-(\d{1,12}))?", part) for part in text.split(",")]
+    spans = [range(int(one[1]), int(one[2] or one[1]) + 1) for one in parts if one]
+    if len(spans) < len(parts) or not all(spans):
         raise OptionError(f"{text!r} names no seeds\n    → write 0, 0-4 or 0,2,3")
     if (many := sum(span.stop - span.start for span in spans)) > MOST_SEEDS:
         raise OptionError(

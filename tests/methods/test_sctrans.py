@@ -272,3 +272,14 @@ def test_small_types_are_helped_by_logits_where_a_type_has_fewer_than_20_cells_i
     assert not helped([30, 10])
     assert not helped([30, 9], balance="none")
     assert not helped([30, 9], classification="bce")
+
+
+def test_a_fit_decides_once_whether_small_types_are_helped_and_says_so():
+    cells = simulate(105, 150, 6, seed=0)  # 17.5 of a type
+    model = cytonym.fit(
+        cells, labels="cell_type", method="sctrans", options={"epochs": 1}, progress=False
+    )
+    assert model.options.balance == "logits"
+    assert any(
+        note.startswith("balance auto: 105 labelled cells of 6") for note in model.report.notes
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from cytonym import peers
 from cytonym.errors import CytonymError, DataError, OptionError
@@ -233,6 +234,17 @@ def test_all_that_is_wrong_with_the_data_is_told_at_once(rna):
     assert "1 features of rna in the query have the name of another" in text
 
 
+def test_fractional_counts_are_taken_and_a_type_of_one_cell_teaches_ours_nothing(rna):
+    reference, query = (one.copy() for one in rna)
+    reference.X = csr_matrix(reference.X, dtype=np.float32) * 0.5
+    kinds = reference.obs[LABEL].astype(str).to_numpy().astype(object)
+    kinds[0] = "single"
+    reference.obs[LABEL] = kinds
+    answer = peers.run("linear", reference, query, label=LABEL)
+    assert "single" not in {*answer.labels}
+    assert right(answer, query) >= 0.9
+
+
 def test_logged_values_and_paths_are_refused(rna):
     reference, query = rna
     logged = query.copy()
@@ -240,7 +252,9 @@ def test_logged_values_and_paths_are_refused(rna):
     logged.X = np.log1p(x / x.sum(1, keepdims=True) * 1e4).astype(np.float32)
     with pytest.raises(DataError, match=r"values of rna in the query are no counts but log1p"):
         peers.run("lr", reference, logged, label=LABEL)
-    with pytest.raises(DataError, match=r"not an AnnData \(the data: str\).*|read files first"):
+    with pytest.raises(
+        DataError, match=r"(?s)the reference is no AnnData .*str.*read a file first"
+    ):
         peers.run("lr", "reference.h5ad", query, label=LABEL)
 
 

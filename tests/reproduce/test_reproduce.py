@@ -335,8 +335,8 @@ def test_a_refused_run_leaves_nothing_that_refuses_the_next(stand_ins, tmp_path)
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("run.json", '{"experiment"', "run.json is damaged"),
-        ("run.json", '{"experiment": "sctrans-table-2"}', "run.json is damaged"),
+        ("run.json", '{"experiment"', "run.json is missing or damaged"),
+        ("run.json", '{"experiment": "sctrans-table-2"}', "run.json is missing or damaged"),
         ("lines.jsonl", '{"a": 1}\n', "line 1 is no result"),
         ("lines.jsonl", "[1, 2]\n", "line 1 is no result"),
     ],
@@ -349,6 +349,23 @@ def test_damaged_files_of_an_earlier_run_are_told(stand_ins, tmp_path, name, tex
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=said):
         run(experiment, data, tmp_path, **how)
+
+
+def test_lines_without_what_they_are_of_are_refused(stand_ins, tmp_path):
+    experiment = EXPERIMENTS["sctrans-table-2"]
+    data = on_files(experiment, [stand_ins.rna], Beside())
+    how = {"seeds": [0, 0], "ways": ["linear", "linear"], "progress": False}
+    run(experiment, data, tmp_path, **how)
+    assert len(Lines(tmp_path / "lines.jsonl").found) == 1  # what is asked for twice is run once
+    (tmp_path / "run.json").unlink()
+    with pytest.raises(DataError, match=r"run.json is missing"):
+        run(experiment, data, tmp_path, **how)
+
+
+def test_the_default_folder_is_made_where_the_command_is_called(stand_ins, tmp_path):
+    words = ("reproduce", "sctrans-table-2", "--way", "linear", "--seeds", "0", "--quiet")
+    command(*words, "--on", stand_ins.rna, cwd=tmp_path)
+    assert (tmp_path / "reproduce" / "sctrans-table-2" / "table.md").exists()
 
 
 def test_two_runs_into_one_folder_are_refused(stand_ins, tmp_path):

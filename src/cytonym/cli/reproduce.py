@@ -10,6 +10,11 @@ import typer
 from cytonym.cli.options import Genome, Json, Offline, Quiet
 from cytonym.cli.shown import print_notes, talk
 from cytonym.errors import OptionError, suggest
+from cytonym.places import check_folder
+
+
+HOME = Path("reproduce")
+"""Where results go by default, each experiment into a folder."""
 
 
 def reproduce(
@@ -89,7 +94,8 @@ def reproduce(
         raise OptionError(
             f"--folder {folder} is for the paper's own files, and --on was given\n    → give one"
         )
-    experiment, out = EXPERIMENTS[name], out or Path("reproduce") / name
+    check_folder(out or HOME)
+    experiment, out = EXPERIMENTS[name], out or HOME / name
     wanted = as_seeds(seeds) if seeds is not None else None
     talk(quiet=True)  # a bar says how far it is; what each fit says is not for here
     from cytonym.dna.fetch import genome_file
@@ -102,6 +108,8 @@ def reproduce(
         data, missing = on_files(experiment, on, beside), []
     else:
         data, missing = of_paper(experiment, folder, beside)
+    if out.parent == HOME:
+        HOME.mkdir(exist_ok=True)
     found = run(
         experiment,
         data,

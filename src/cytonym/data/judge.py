@@ -38,11 +38,19 @@ class Finding:
         Of methylation ``"rates"``, or what :func:`cytonym.data.rates.judge_rates` finds wrong.
     evidence
         One sentence with numbers.
+    proven
+        Whether the numbers leave no doubt; else the kind is the most likely one.
     """
 
     where: str
     kind: str
     evidence: str
+    proven: bool = True
+
+    @property
+    def is_logged(self) -> bool:
+        """Whether the numbers are logarithms beyond doubt."""
+        return self.proven and self.kind in (*LOGS, "log1p(CP10k)", "double-logged")
 
     @property
     def values(self) -> str | None:
@@ -176,7 +184,7 @@ def _not_whole(block: csr_matrix, where: str, seen: str, high: float, whole: flo
         )
         return Finding(where, "non-integer counts", evidence)
     evidence = f"highest {high:.4g} in {seen}; taken for log1p, though the base cannot be proven"
-    return Finding(where, "log1p", evidence)
+    return Finding(where, "log1p", evidence, proven=False)
 
 
 def _proof(block: csr_matrix, undo) -> tuple[float, str, float]:

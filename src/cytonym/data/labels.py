@@ -151,6 +151,6 @@ def candidates(obs: pd.DataFrame) -> dict[str, Labels]:
 
 
 def candidates_text(obs: pd.DataFrame) -> str:
-    """The same in a sentence."""
+    """The columns that could hold types, in a sentence."""
     listed = [f"{name} ({len(labels.names)} values)" for name, labels in candidates(obs).items()]
     return f"columns that could be: {', '.join(listed)}" if listed else "obs has no such column"

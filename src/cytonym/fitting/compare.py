@@ -86,10 +86,11 @@ def _nearest(task: Task, known: np.ndarray, held: np.ndarray) -> np.ndarray:
 def _row(name: str, truth: np.ndarray, named: np.ndarray) -> dict[str, Any]:
     found = scores(truth, named)
     keys = ("accuracy", "balanced_accuracy", "macro_f1")
-    return {"method": name, **{key: round(getattr(found, key), 4) for key in keys}}
+    figures = {key: round(getattr(found, key), 4) for key in keys}
+    return {"method": name, **figures, "n": len(truth), "right": int((truth == named).sum())}
 
 
-def verdict(table: tuple[dict[str, Any], ...], n_cells: int) -> list[str]:
+def verdict(table: tuple[dict[str, Any], ...]) -> list[str]:
     """Says so when a simple baseline did better, or there was none to compare with."""
     own, *others = table
     if not others:
@@ -99,10 +100,9 @@ def verdict(table: tuple[dict[str, Any], ...], n_cells: int) -> list[str]:
         "knn": "do not trust this model before you know why",
     }
     return [
-        f"{row['method']} did better than {own['method']} on the {n_cells:,} held-out cells: "
+        f"{row['method']} did better than {own['method']} on the {row['n']:,} held-out cells: "
         f"macro-F1 {row['macro_f1']:.3f} against {own['macro_f1']:.3f}, "
-        f"{row['accuracy'] * n_cells:,.0f} against {own['accuracy'] * n_cells:,.0f} cells right; "
-        f"{advice[row['method']]}"
+        f"{row['right']:,} against {own['right']:,} cells right; {advice[row['method']]}"
         for row in others
         if row["macro_f1"] > own["macro_f1"] + 0.01
     ]

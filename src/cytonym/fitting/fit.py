@@ -124,15 +124,17 @@ def fit(
         check_labelled(get(method), labels)  # told before a large file is opened
     cells = open_cells(reference, layer=layer, genes=genes, modalities=modalities, genome=genome)
     if method == "auto" and labels is None and len(cells.spaces) == 1:
-        what = f"no labels were named, and without labels {' and '.join(cells.spaces)} alone"
+        (only,) = cells.spaces
+        what = f"no labels were named, and without labels {only} alone teaches nothing"
         remedy = f"name the column of types with labels= (--labels); {candidates_text(cells.obs)}"
-        raise DataError(Problem(f"{what} teaches nothing", remedy), subject=cells.name)
+        raise DataError(Problem(what, remedy), subject=cells.name)
     recipe, notes = pick_method(
         method, cells.spaces, labelled=labels is not None, dna=genome is not None
     )
     parsed = parse(recipe.Options, options, presets=recipe.presets)
     task, found = _task(recipe, parsed, cells, labels, query, genome, genes, modalities, seed)
     notes += found
+    parsed = _settled(recipe, parsed, task, notes)
     folder = Path(state) if state is not None else None
     with torch.random.fork_rng():
         kinds = task.y
@@ -212,8 +214,7 @@ def _twice(
             notes = [f"Interrupted: this is the first fit, on {(~held).sum():,} cells"]
             return _Learned(trial, history=trial.history.records, notes=notes)
         table, per_type = compare(method, trial, task, held, progress)
-        known = int((held & (task.y >= 0)).sum())
-        notes, epochs = verdict(table, known), trial.history.best_epochs
+        notes, epochs = verdict(table), trial.history.best_epochs
     everyone = np.ones(len(task.y), dtype=bool)
     final = run(method, options, task, everyone, "fit", epochs=epochs, **more)
     if final.history.interrupted:
@@ -241,8 +242,18 @@ def _once(
         return _Learned(fitted, history=history)
     table, per_type = compare(method, fitted, task, known, progress)
     trust = learn_trust(method, fitted, fitted, task, held)
-    notes = verdict(table, int(known.sum()))
-    return _Learned(fitted, table, per_type, history, notes, trust)
+    return _Learned(fitted, table, per_type, history, verdict(table), trust)
+
+
+def _settled(method: Method, options: Any, task: Task, notes: list[str]) -> Any:
+    """The options with what the sizes of types decide; a note says what that was."""
+    sizes = np.bincount(task.y[task.y >= 0], minlength=len(task.names)).tolist()
+    found = method.settled(options, sizes)
+    for name, value in found.model_dump().items():
+        if value != getattr(options, name):
+            cells = f"{sum(sizes):,} labelled cells of {len(sizes)} types"
+            notes.append(f"{name} {getattr(options, name)}: {cells}, so {value}")
+    return found
 
 
 def _untested(task: Task, held: np.ndarray) -> list[str]:

@@ -58,6 +58,10 @@ class Method(ABC, Generic[Opts]):
     def features(self, options: Opts) -> Mapping[str, tuple[Transform, ...]]:
         """Fresh transforms for each modality, in order."""
 
+    def settled(self, options: Opts, sizes: Sequence[int]) -> Opts:
+        """Options with what goes by the labelled cells of each type decided, once for all fits."""
+        return options
+
     def own(self, options: Opts) -> frozenset[str]:
         """Modalities whose columns stay each data set's own: the transforms bind to any."""
         return frozenset()

@@ -44,7 +44,9 @@ FEW = 20
 
 
 class SCTransOptions(Options):
-    """Options of ``sctrans``. ``auto`` is decided by cross-validation inside the reference."""
+    """Options of ``sctrans``. ``auto`` is decided inside the reference: the input by
+    cross-validation, ``balance`` and ``epochs`` by the number of cells.
+    """
 
     genes: PositiveInt | Literal["auto", "all"] = Field("auto", description="size of the panel")
     markers: tuple[str, ...] = Field((), description="genes that belong to the panel in any case")
@@ -612,6 +614,13 @@ class SCTrans(Method[SCTransOptions]):
         }
     }
 
+    def settled(self, options: SCTransOptions, sizes: Sequence[int]) -> SCTransOptions:
+        """Small types are helped where the types are small in the mean."""
+        if options.balance != "auto":
+            return options
+        few = sum(sizes) < FEW * len(sizes) and options.classification == "ce"
+        return options.but(balance="logits" if few else "none")
+
     def candidates(self, options: SCTransOptions) -> Sequence[SCTransOptions]:
         """Panels × ways to smooth, where they are ``auto``; see ``SMOOTHINGS``."""
         panels = [3000, "all"] if options.genes == "auto" else [options.genes]
@@ -643,11 +652,9 @@ class SCTrans(Method[SCTransOptions]):
 
     def stages(self, options: SCTransOptions, sizes: Sequence[int]) -> Sequence[Stage]:
         """The linear path, then one joint stage (Eq. 9): a step for E, C and D, one for E_S."""
-        n_cells, how = sum(sizes), options.balance
-        if how == "auto":
-            few = n_cells < FEW * len(sizes) and options.classification == "ce"
-            how = "logits" if few else "none"
-        even, epochs = balance(sizes, how), options.epochs
+        how = self.settled(options, sizes).balance
+        assert how != "auto"
+        n_cells, even, epochs = sum(sizes), balance(sizes, how), options.epochs
         if epochs == "auto":  # about 250 optimiser steps, more on large references
             steps = max(-(-n_cells // options.batch_size), 1)
             epochs = min(max(250 // steps, 8), 40)

@@ -52,7 +52,7 @@ def handed(
     DataError
         All that is wrong with the data, at once.
     """
-    parts = {"reference": as_parts(reference), "query": as_parts(query)}
+    parts = {"reference": as_parts(reference, "reference"), "query": as_parts(query, "query")}
     problems = [p for side, found in parts.items() for p in _problems(side, found, label, batch)]
     if not problems:
         problems = _modality_problems(one, parts)
@@ -73,13 +73,13 @@ def handed(
     return Handed(shown["reference"], shown["query"], next(iter(parts["query"].values())).n_obs)
 
 
-def as_parts(data: Cells) -> dict[str, AnnData]:
+def as_parts(data: Cells, side: str) -> dict[str, AnnData]:
     """Cells by modality; what a lone AnnData holds is told by its features."""
-    parts = dict(data) if isinstance(data, Mapping) else {"the data": data}
+    parts = dict(data) if isinstance(data, Mapping) else {side: data}
     if strange := {name: type(one) for name, one in parts.items() if not isinstance(one, AnnData)}:
         kinds = ", ".join(f"{name}: {kind.__name__}" for name, kind in strange.items())
-        remedy = "read files first: anndata.read_h5ad(FILE), or {'rna': ..., 'atac': ...} of them"
-        raise DataError(Problem(f"not an AnnData ({kinds})", remedy))
+        remedy = "read a file first (anndata.read_h5ad); of a MuData give dict(mudata.mod)"
+        raise DataError(Problem(f"the {side} is no AnnData ({kinds})", remedy))
     if isinstance(data, Mapping):
         return {str(name): one for name, one in data.items()}
     var: Any = data.var
@@ -123,7 +123,8 @@ def _problems(
 
 def _value_problems(side: str, name: str, one: AnnData) -> list[Problem]:
     """What is wrong with the numbers of a modality."""
-    values = _matrix(one).data
+    x = _matrix(one)
+    values = x.data
     found = []
     if n := int((~np.isfinite(values)).sum()):
         what = f"{n:,} values of {name} in the {side} are not finite"
@@ -131,7 +132,7 @@ def _value_problems(side: str, name: str, one: AnnData) -> list[Problem]:
     elif n := int((values < 0).sum()):
         what = f"{n:,} values of {name} in the {side} are negative, the lowest {values.min():g}"
         found.append(Problem(what, "give raw counts in X"))
-    elif logged := _logged(one):
+    elif logged := _logged(one, x):
         what = f"the values of {name} in the {side} are no counts but {logged}"
         found.append(Problem(what, "give raw counts in X"))
     if n := int(one.var_names.duplicated().sum()):
@@ -140,14 +141,12 @@ def _value_problems(side: str, name: str, one: AnnData) -> list[Problem]:
     return found
 
 
-def _logged(one: AnnData) -> str:
-    """What shows that values are logged; empty where nothing does (fractions may be counts)."""
-    rows = sample_rows(one.n_obs, _matrix(one).nnz)
-    block = _matrix(one)[rows]
+def _logged(one: AnnData, x: csr_matrix) -> str:
+    """What proves that values are logged; empty where nothing does (fractions may be counts)."""
+    rows = sample_rows(one.n_obs, x.nnz)
     cells, features = one.obs_names[rows].to_numpy(), one.var_names.to_numpy()
-    found = judge(block, "X", cells=cells, features=features, whole=len(rows) == one.n_obs)
-    is_logged = found.kind.startswith("log") or found.kind == "double-logged"
-    return f"{found.kind} ({found.evidence})" if is_logged else ""
+    found = judge(x[rows], "X", cells=cells, features=features, whole=len(rows) == one.n_obs)
+    return f"{found.kind} ({found.evidence})" if found.is_logged else ""
 
 
 def _modality_problems(one: Competitor, parts: Mapping[str, Mapping[str, AnnData]]) -> list:

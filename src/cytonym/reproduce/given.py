@@ -44,7 +44,7 @@ def on_files(experiment: Experiment, files: Sequence[Path], beside: Beside) -> l
     """
     check_beside(experiment, beside)
     found, problems = [], []
-    markers = read_markers(beside.markers) if beside.markers else {}
+    markers = read_markers(beside.markers) if beside.markers else experiment.markers
     for file in files:
         try:
             found.append(opened(open_cells(file), beside, sha256_of(file), markers))
@@ -61,7 +61,7 @@ def on_files(experiment: Experiment, files: Sequence[Path], beside: Beside) -> l
         problems.append(Problem(f"two files have one name ({names})", "rename one of them"))
     if problems:
         raise DataError(problems, subject=f"the data for {experiment.name}")
-    return [replace(one, markers=one.markers or experiment.markers) for one in found]
+    return found
 
 
 def of_paper(
@@ -80,7 +80,7 @@ def of_paper(
     check_beside(experiment, beside)
     if folder is not None and not folder.is_dir():
         raise OptionError(f"--folder {folder}: there is no such folder\n    → look at its name")
-    markers = read_markers(beside.markers) if beside.markers else {}
+    markers = read_markers(beside.markers) if beside.markers else experiment.markers
     lacking = {name: datasets.missing(name, folder) for name in experiment.data}
     here = [name for name, files in lacking.items() if not files]
     if not here or (experiment.all_needed and len(here) < len(lacking)):
@@ -96,8 +96,7 @@ def of_paper(
         batch = next((column for column in ("stage", BATCH, "donor") if column in first.obs), None)
         one = opened(open_cells(cells), replace(beside, labels=LABEL, batch=batch), "", markers)
         sums = {**{k: v for k, v in one.sha256.items() if v}, **dict(first.uns["sha256"])}
-        markers = one.markers or experiment.markers
-        found.append(replace(one, name=name, sha256=sums, markers=markers))
+        found.append(replace(one, name=name, sha256=sums))
     return found, [name for name in lacking if name not in here]
 
 

@@ -93,17 +93,18 @@ def run(
     OptionError
         An option that no way has.
     """
+    check_folder(out)
+    peers, seeds = [*dict.fromkeys(peers)], [*dict.fromkeys(seeds or experiment.seeds)]
     chosen = [*_ways(experiment, ways), *_peers(experiment, peers)]
     chosen = _with(experiment, chosen, options or {})
-    todo = list(_todo(experiment, data, seeds or experiment.seeds, chosen))
-    check_folder(out)
+    todo = list(_todo(experiment, data, seeds, chosen))
     out.mkdir(exist_ok=True)
     with _alone(out):
         lines = Lines(out / "lines.jsonl")
         record = _same_run(experiment, data, out, begun=bool(lines.found))
         asked = _measured(experiment, todo, lines, record["machine"], progress)
         frame = frame_of(asked)  # lines of other settings in the same folder are not mixed in
-        words = {"seeds": seeds or experiment.seeds, "set": dict(options or {}), "peers": [*peers]}
+        words = {"seeds": seeds, "set": dict(options or {}), "peers": [*peers]}
         made = page(experiment, data, frame, {**record, **words, "ways": [*(ways or [])]}, missing)
         for name, text in made.files.items():
             with replacing(out / name) as partial:
@@ -115,13 +116,17 @@ def run(
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
     """The folder for this process alone; the lock goes with the process, however it ends."""
+    lock = FileLock(out / ".lock")
     try:
-        with FileLock(out / ".lock", timeout=0):
-            yield
+        lock.acquire(timeout=0)
     except Timeout as error:
         raise CytonymError(
             f"another run writes into {out}\n    → wait for its end, or give another folder (--out)"
         ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _measured(
@@ -211,7 +216,7 @@ def _ways(experiment: Experiment, names: Sequence[str] | None) -> Sequence[Way]:
         raise CytonymError(
             f"{experiment.name} has no way {', '.join(unknown)}\n    → one of: {'; '.join(known)}"
         )
-    return [known[name] for name in names]
+    return [known[name] for name in dict.fromkeys(names)]
 
 
 def _cells(parts: Mapping[str, Any]) -> int:
@@ -233,7 +238,7 @@ def _same_run(
             "versions": {"python": platform.python_version(), **{n: version(n) for n in PACKAGES}},
         }
     )
-    if begun and path.exists():
+    if begun:
         before = _before(path)
         same = (before["experiment"], before["versions"]["cytonym"])
         other = [] if same == (experiment.name, record["versions"]["cytonym"]) else [" ".join(same)]
@@ -262,8 +267,8 @@ def _before(path: Path) -> dict[str, Any]:
         before = json.loads(path.read_text(encoding="utf-8"))
         _ = before["experiment"], before["versions"]["cytonym"]
         _ = {**before["sha256"]}, [{**one} for one in before["columns"].values()]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        what = f"{path.name} is damaged ({error!r}), so that nobody knows what the lines are of"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"{path.name} is missing or damaged ({error!r}): nobody knows what the lines are of"
         problem = Problem(what, "give another folder (--out)")
         raise DataError(problem, subject=str(path.parent)) from error
     return before
