@@ -34,7 +34,7 @@ bench: $(READY) $(PEERS_READY)  ## the accuracy table and the experiments of eac
 	mkdir -p bench
 	CYTONYM_BENCH_PYTHON=$(PEERS) $(BIN)/python benchmarks/accuracy.py --data "$(DATA)" \
 		--out bench/accuracy.jsonl --methods all --tasks all --seeds 0-4
-	$(BIN)/python benchmarks/table.py bench/accuracy.jsonl --out docs/benchmarks.md
+	$(BIN)/python benchmarks/table.py bench/accuracy.jsonl --out bench/benchmarks.md
 	for script in ablation curves selection; do \
 		$(BIN)/python benchmarks/sctrans_$$script.py --data "$(DATA)" --out bench || exit; \
 	done

@@ -3,8 +3,8 @@
     python benchmarks/table.py bench/accuracy.jsonl --out docs/benchmarks.md
 
 Every number on the page is from the lines. A miss, a task where the best peer is ahead of our
-default, is bold and has a minus sign in a circle; each is named below its table with the reason, as
-far as it was found (``losses.toml``).
+default, is bold and has a minus sign in a circle; each task lost
+in macro-F1 is named below the table with the reason, as far as it was found (``losses.toml``).
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ COSTS = {
 Lines = list[dict]
 
 
-def seeds_said(values: pd.Series, most: int) -> str:
-    """The spread, with the number of seeds where some are missing."""
-    text = spread(values.to_list())
-    return f"{text} ({len(values)} of {most} seeds)" if 1 < len(values) < most else text
+def seeds_said(values: pd.Series, most: int, *, drawn: bool) -> str:
+    """The spread, with the number of seeds where some are missing; one may be all that differ."""
+    text, some = spread(values.to_list()), len(values) < most and (drawn or len(values) > 1)
+    return f"{text} ({len(values)} of {most} seeds)" if some else text
 
 
 def of_task(lines: Lines, task: str) -> Lines:
@@ -114,7 +114,10 @@ def accuracy_rows(
     for duel, (task, series) in zip(duels, found.items(), strict=True):
         most = max(len(series.loc[name]) for name in have[task])
         cells = [
-            seeds_said(series.loc[name], most) if name in have[task] else "–" for name in columns
+            seeds_said(series.loc[name], most, drawn=splits.ALL[task].is_drawn)
+            if name in have[task]
+            else "–"
+            for name in columns
         ]
         rows.append([task, *cells, *(duel.cells() if duel else ["–", "–"])])
     if len(tasks) > 1:
@@ -130,6 +133,7 @@ def accuracy_rows(
 def reasons(duels: Sequence[Against]) -> str:
     """The tasks where the best peer is ahead, and why, as far as it was found."""
     known = tomllib.loads(WHY.read_text(encoding="utf-8"))
+    assert {*known} <= {*splits.ALL}, f"{WHY.name} names what is no task"
     told = [
         f"- `{one.task}`, {one.ours:.3f} against {one.theirs:.3f} of `{one.peer}`: "
         f"{known.get(one.task, 'not found yet')}."
@@ -247,7 +251,8 @@ def page(lines: Lines, command: str, note: str = "") -> str:
         "the mean over folds; without ±: one seed (no other, where it changes nothing). Every "
         "method is a process of its own that gets the reference's labels and no other, see "
         "[peers.md](peers.md). Costs are medians over folds and seeds, with the start of Python "
-        f"and all imports. **{MISS}**: the best peer is ahead of our default.",
+        f"and all imports. **{MISS}**: the best peer is ahead of our default. **mean**: over the "
+        "tasks of a table, of the methods that ran in all of them.",
     ]
     if note:
         texts.append(note)

@@ -67,6 +67,16 @@ def test_the_mean_is_of_methods_in_all_tasks_and_each_lost_task_has_its_reason(
     assert "Two at a time." in page
 
 
+def test_the_page_is_that_of_the_lines_beside_the_scripts(scripts):
+    accuracy, table = scripts
+    path = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+    lines = accuracy.read_results(SCRIPTS / "accuracy.jsonl")
+    table.check(lines, SCRIPTS / "accuracy.jsonl")
+    note = path.read_text(encoding="utf-8").split("\n\n")[2]
+    made = table.page(lines, "make bench DATA=DIR", note)
+    assert made == path.read_text(encoding="utf-8"), "run: python benchmarks/table.py"
+
+
 def test_folds_are_averaged_before_the_spread_over_seeds(scripts):
     _, table = scripts
     lines = [

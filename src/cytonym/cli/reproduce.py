@@ -12,7 +12,6 @@ from cytonym.cli.shown import print_notes, talk
 from cytonym.errors import OptionError, suggest
 from cytonym.places import check_folder
 
-
 HOME = Path("reproduce")
 """Where results go by default, each experiment into a folder."""
 
