@@ -286,7 +286,7 @@ def test_a_gene_column_is_not_asked_of_the_peaks():
 def test_without_bioframe_equal_peaks_still_match_and_others_say_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "bioframe", None)
     assert matched(REFERENCE, REFERENCE)[1].share == 1
-    with pytest.raises(DataError, match=r"pip install 'cytonym\[atac\]'"):
+    with pytest.raises(DataError, match=r"pip install '\.\[atac\]' in a clone"):
         match_peaks(space("chr1:101-200"), REFERENCE)
 
 

@@ -61,6 +61,6 @@ def test_bad_input_is_refused_with_numbers(blobs, monkeypatch):
     with pytest.raises(DataError, match="no cell has a known label"):
         cluster_scores(x, [None] * 120)
     monkeypatch.setitem(__import__("sys").modules, "igraph", None)
-    with pytest.raises(OptionError, match=r"pip install 'cytonym\[sc\]'"):
+    with pytest.raises(OptionError, match=r"pip install '\.\[sc\]' in a clone"):
         cluster_scores(x, y)
     assert cluster_scores(x, y, by=("kmeans",)).shape == (1, 5)

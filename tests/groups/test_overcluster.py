@@ -39,5 +39,5 @@ def test_without_igraph_or_with_values_that_are_not_finite_the_error_says_what_t
     with pytest.raises(DataError, match="1 of 4 cells have no finite place"):
         over_cluster(np.array([[0.0], [1.0], [np.nan], [2.0]]))
     monkeypatch.setitem(sys.modules, "igraph", None)
-    with pytest.raises(OptionError, match=r"pip install 'cytonym\[sc\]', or give clusters"):
+    with pytest.raises(OptionError, match=r"pip install '\.\[sc\]' in a clone, or give clusters"):
         over_cluster(np.eye(4))

@@ -80,5 +80,5 @@ def test_genes_draws_one_bar_for_each_gene_of_the_type(axes):
 
 def test_without_matplotlib_the_error_names_the_extra(axes, monkeypatch):
     monkeypatch.setattr(plots_file, "find_spec", lambda name: None)
-    with pytest.raises(CytonymError, match=r"pip install 'cytonym\[report\]'"):
+    with pytest.raises(CytonymError, match=r"pip install '\.\[report\]' in a clone"):
         loss(axes, [])

@@ -510,7 +510,7 @@ def test_an_error_while_writing_leaves_the_older_page_as_it_was(annotated, tmp_p
 
 def test_without_jinja2_the_error_names_the_extra(annotated, tmp_path, monkeypatch):
     monkeypatch.setattr(page_file, "find_spec", lambda name: None)
-    with pytest.raises(CytonymError, match=r"pip install 'cytonym\[report\]'"):
+    with pytest.raises(CytonymError, match=r"pip install '\.\[report\]' in a clone"):
         cytonym.report(annotated, tmp_path / "page.html")
 
 
