@@ -123,11 +123,6 @@ def plan(tasks: Iterable[str], methods: Iterable[str], seeds: list[int]) -> list
     ]
 
 
-def read_results(path: Path) -> list[dict[str, object]]:
-    """Result lines written so far; a last one that a kill cut short is dropped."""
-    return read_lines(path)
-
-
 def by_seed(lines: list[dict[str, object]], value: str) -> pd.Series:
     """Mean over the folds of each (task, method, seed)."""
     return pd.DataFrame(lines).groupby(["task", "method", "seed"])[value].mean()
@@ -165,7 +160,7 @@ def main() -> None:
         parse_names(args.methods, peers.COMPETITORS),
         as_seeds(args.seeds),
     )
-    done = {tuple(line[key] for key in KEY) for line in read_results(args.out)}
+    done = {tuple(line[key] for key in KEY) for line in read_lines(args.out)}
     failed = 0
     for run in wanted:
         if run in done:
@@ -178,7 +173,7 @@ def main() -> None:
             continue
         with args.out.open("a") as handle:
             handle.write(json.dumps(found) + "\n")
-    if lines := read_results(args.out):
+    if lines := read_lines(args.out):
         print(table(lines).to_string())
     if failed:
         raise SystemExit(f"{failed} of {len(wanted)} runs failed; the next call tries them again")

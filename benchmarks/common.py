@@ -19,9 +19,10 @@ from sklearn.model_selection import train_test_split
 import accuracy
 import cytonym
 import splits
-from accuracy import read_results, versions
+from accuracy import versions
 from cytonym import Annotator
 from cytonym.options import as_dict, as_seeds
+from cytonym.reproduce.lines import read_lines
 from cytonym.reproduce.tables import markdown
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def fit(reference: ad.AnnData, method: str, seed: int, settings: dict[str, Any])
 def once(path: Path, key: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """The line of ``path`` with the values of ``key``; measured and appended if there is none."""
     key = json.loads(json.dumps(key))
-    for line in read_results(path):
+    for line in read_lines(path):
         if all(name in line and line[name] == value for name, value in key.items()):
             return line
     line = json.loads(json.dumps({**key, **measure()}))

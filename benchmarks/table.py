@@ -18,11 +18,12 @@ from pathlib import Path
 import pandas as pd
 
 import splits
-from accuracy import by_seed, read_results
+from accuracy import by_seed
 from cytonym.errors import CytonymError, Problem
 from cytonym.files import replacing
 from cytonym.methods import registry
 from cytonym.peers import COMPETITORS
+from cytonym.reproduce.lines import read_lines
 from cytonym.reproduce.tables import markdown, spread
 
 GROUPS = {
@@ -273,7 +274,7 @@ def main() -> None:
     args = parser.parse_args()
     assert set(DEFAULTS.values()) <= set(registry())
     try:
-        lines = read_results(args.lines)
+        lines = read_lines(args.lines)
         check(lines, args.lines)
     except CytonymError as error:
         raise SystemExit(str(error)) from None

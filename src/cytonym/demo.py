@@ -19,7 +19,7 @@ from anndata import AnnData
 from sklearn.model_selection import train_test_split
 
 from cytonym import fit
-from cytonym.errors import CytonymError
+from cytonym.errors import CytonymError, install
 from cytonym.evaluate import Scores, scores
 from cytonym.places import check_folder
 from cytonym.view import confusion, embedding
@@ -90,8 +90,7 @@ def check_extras() -> None:
     missing = [name for name in ("scanpy", "matplotlib", "jinja2") if find_spec(name) is None]
     if missing:
         raise CytonymError(
-            f"The demo needs {' and '.join(missing)}, not installed here.\n"
-            "    → pip install '.[demo]' in a clone"
+            f"The demo needs {' and '.join(missing)}, not installed here.\n    → {install('demo')}"
         )
 
 

@@ -58,3 +58,8 @@ def suggest(name: str, known: Sequence[str]) -> str:
     near = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"Did you mean {near[0]!r}? " if near else ""
     return f"{hint}Available: {', '.join(sorted(known))}."
+
+
+def install(extra: str) -> str:
+    """The command that installs an extra, until there is a release to name."""
+    return f"pip install '.[{extra}]' in a clone"

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from cytonym.errors import install
+
 Retrieve: TypeAlias = Callable[[str, str | None, str], Path]
 """Address, checksum (``md5:...`` or ``sha256:...``; None: not known) and file name to the file."""
 
@@ -46,7 +48,7 @@ def fetching(folder: Path, *, progress: bool = True) -> Iterator[Retrieve]:
         from requests.exceptions import RequestException
     except ModuleNotFoundError as error:
         raise NotFetchedError(
-            "pooch, which fetches files, is not installed: pip install '.[data]' in a clone"
+            f"pooch, which fetches files, is not installed: {install('data')}"
         ) from error
     pooch.get_logger().setLevel("WARNING")
     loader: Any = pooch.HTTPDownloader(progressbar=progress, timeout=60)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cytonym.errors import CytonymError
+from cytonym.reproduce.lines import read_lines
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 
@@ -68,9 +69,9 @@ def test_the_mean_is_of_methods_in_all_tasks_and_each_lost_task_has_its_reason(
 
 
 def test_the_page_is_that_of_the_lines_beside_the_scripts(scripts):
-    accuracy, table = scripts
+    _, table = scripts
     path = Path(__file__).parents[2] / "docs" / "benchmarks.md"
-    lines = accuracy.read_results(SCRIPTS / "accuracy.jsonl")
+    lines = read_lines(SCRIPTS / "accuracy.jsonl")
     table.check(lines, SCRIPTS / "accuracy.jsonl")
     note = path.read_text(encoding="utf-8").split("\n\n")[2]
     made = table.page(lines, "make bench DATA=DIR", note)
@@ -134,9 +135,8 @@ def test_folds_that_failed_and_lines_of_two_versions_are_refused(scripts, tmp_pa
         table.check(lines, tmp_path)
 
 
-def test_a_line_that_a_kill_cut_short_is_dropped_from_the_file(scripts, tmp_path):
-    accuracy, _ = scripts
+def test_a_line_that_a_kill_cut_short_is_dropped_from_the_file(tmp_path):
     path = tmp_path / "lines.jsonl"
     path.write_text('{"task": "kang"}\n{"task": "pb')
-    assert accuracy.read_results(path) == [{"task": "kang"}]
+    assert read_lines(path) == [{"task": "kang"}]
     assert path.read_text() == '{"task": "kang"}\n'

@@ -24,7 +24,7 @@ from cytonym.cli.options import (
     one_or_both,
 )
 from cytonym.cli.shown import one_line, print_notes, talk
-from cytonym.errors import CytonymError, DataError, Problem, suggest
+from cytonym.errors import CytonymError, DataError, Problem, install, suggest
 from cytonym.places import check_h5ad, check_table
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def _check_voting(voting: bool, column: str | None, min_prop: float | None) -> N
     if voting and column is None and not find_spec("igraph"):
         raise CytonymError(
             "--majority-voting clusters by Leiden, which needs igraph\n"
-            "    → pip install '.[sc]' in a clone, or name clusters: --over-clustering COLUMN"
+            f"    → {install('sc')}, or name clusters: --over-clustering COLUMN"
         )
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from cytonym.dna.fetch import GENOMES
 from cytonym.dna.intervals import interval_text, ucsc
-from cytonym.errors import DataError, Problem
+from cytonym.errors import DataError, Problem, install
 
 
 def peak_sequences(fasta: str | Path, peaks: pd.DataFrame) -> Iterator[str]:
@@ -70,7 +70,7 @@ def _opened(path: Path) -> Iterator[Any]:
         import pyfaidx
     except ModuleNotFoundError as error:
         what = "pyfaidx, with which FASTA files are read, is not installed"
-        problem = Problem(what, "pip install '.[atac]' in a clone")
+        problem = Problem(what, install("atac"))
         raise DataError(problem, subject=path.name) from error
     if not path.is_file():
         what = "it is a folder" if path.is_dir() else "there is no such file"

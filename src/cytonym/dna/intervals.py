@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cytonym.errors import DataError, Problem
+from cytonym.errors import DataError, Problem, install
 from cytonym.types import FeatureSpace
 
 INTERVAL = re.compile(r"^([\w.]+)[:_-]([\d,]{1,15})[-_]([\d,]{1,15})$")
@@ -49,7 +49,7 @@ def interval_library() -> Any:
         import bioframe
     except ModuleNotFoundError as error:
         what = "bioframe, with which peaks are compared, is not installed"
-        problem = Problem(what, "pip install '.[atac]' in a clone")
+        problem = Problem(what, install("atac"))
         raise DataError(problem, subject="peaks") from error
     return bioframe
 

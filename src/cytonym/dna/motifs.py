@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cytonym.errors import DataError, OptionError, Problem, suggest
+from cytonym.errors import DataError, OptionError, Problem, install, suggest
 
 SITES = 20.0
 """Sites that a matrix counts for where its file does not say, as MEME takes it."""
@@ -90,7 +90,7 @@ def jaspar_motifs(
         from pyjaspar import jaspardb
     except ModuleNotFoundError as error:
         what = "pyjaspar, which holds the motifs of JASPAR, is not installed"
-        problem = Problem(what, "pip install '.[atac]' in a clone, or give a MEME file")
+        problem = Problem(what, f"{install('atac')}, or give a MEME file")
         raise DataError(problem, subject="motifs") from error
     if unknown := {*taxa} - {*TAXA} or not taxa:
         named = ", ".join(sorted(unknown)) if isinstance(unknown, set) else "none given"

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from cytonym.errors import DataError, Problem
+from cytonym.errors import DataError, Problem, install
 from cytonym.fetching import offline
 
 WORD = 6
@@ -85,7 +85,7 @@ class NucleotideTransformer:
                 LocalEntryNotFoundError,
             )
         except ModuleNotFoundError as error:
-            problem = Problem("transformers is not installed", "pip install '.[dna]' in a clone")
+            problem = Problem("transformers is not installed", install("dna"))
             raise DataError(problem, subject=self.checkpoint) from error
         folder = Path(self.checkpoint).expanduser()
         if not folder.is_dir():

@@ -123,11 +123,8 @@ def fit(
     if method != "auto":
         check_labelled(get(method), labels)  # told before a large file is opened
     cells = open_cells(reference, layer=layer, genes=genes, modalities=modalities, genome=genome)
-    if method == "auto" and labels is None and len(cells.spaces) == 1:
-        (only,) = cells.spaces
-        what = f"no labels were named, and without labels {only} alone teaches nothing"
-        remedy = f"name the column of types with labels= (--labels); {candidates_text(cells.obs)}"
-        raise DataError(Problem(what, remedy), subject=cells.name)
+    if method == "auto" and labels is None:
+        check_several(cells)
     recipe, notes = pick_method(
         method, cells.spaces, labelled=labels is not None, dna=genome is not None
     )
@@ -276,6 +273,15 @@ def check_labelled(method: Method, labels: str | None) -> None:
             f"{method.name} learns from labels: name their column with labels= (--labels). "
             f"Without labels: {able}."
         )
+
+
+def check_several(cells: Cells) -> None:
+    """Refuse cells of one modality where there are no labels: nothing is left to learn from."""
+    if len(cells.spaces) == 1:
+        (only,) = cells.spaces
+        what = f"no labels were named, and without labels {only} alone teaches nothing"
+        remedy = f"name the column of types with labels= (--labels); {candidates_text(cells.obs)}"
+        raise DataError(Problem(what, remedy), subject=cells.name)
 
 
 def pick_method(

@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 
-from cytonym.errors import DataError, OptionError, Problem
+from cytonym.errors import DataError, OptionError, Problem, install
 
 NEIGHBOURS = 10
 STEPS = ((5_000, 5.0), (20_000, 10.0), (40_000, 15.0), (100_000, 20.0), (200_000, 25.0))
@@ -71,9 +71,7 @@ def leiden(
     try:
         import igraph
     except ModuleNotFoundError as error:
-        raise OptionError(
-            f"Leiden needs igraph: pip install '.[sc]' in a clone, or {instead}."
-        ) from error
+        raise OptionError(f"Leiden needs igraph: {install('sc')}, or {instead}.") from error
     if len(x) < 3:
         return np.zeros(len(x), dtype=np.int64)
     near = kneighbors_graph(x, min(neighbours, len(x) - 1))

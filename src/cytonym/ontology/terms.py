@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cytonym.errors import CytonymError
+from cytonym.errors import CytonymError, install
 
 ROOT = "CL:0000000"
 
@@ -98,7 +98,7 @@ def cell_ontology() -> Terms:
     except ImportError as error:
         raise CytonymError(
             "Cell Ontology terms need cellxgene-ontology-guide, which is not installed.\n"
-            "    → pip install '.[onto]' in a clone"
+            f"    → {install('onto')}"
         ) from error
     parser = OntologyParser()
     every = sorted(parser.cxg_schema.ontology("CL"))

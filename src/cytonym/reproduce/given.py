@@ -47,7 +47,7 @@ def on_files(experiment: Experiment, files: Sequence[Path], beside: Beside) -> l
     markers = read_markers(beside.markers) if beside.markers else experiment.markers
     for file in files:
         try:
-            found.append(opened(open_cells(file), beside, sha256_of(file), markers))
+            found.append(opened(open_cells(file), beside, {file.name: sha256_of(file)}, markers))
         except DataError as error:
             problems += [Problem(f"{file.name}: {one.what}", one.remedy) for one in error.problems]
     wanted = " and ".join(experiment.reads) or "two modalities"
@@ -94,9 +94,8 @@ def of_paper(
         cells = datasets.load(name, folder=folder)
         first = next(iter(cells.values())) if isinstance(cells, dict) else cells
         batch = next((column for column in ("stage", BATCH, "donor") if column in first.obs), None)
-        one = opened(open_cells(cells), replace(beside, labels=LABEL, batch=batch), "", markers)
-        sums = {**{k: v for k, v in one.sha256.items() if v}, **dict(first.uns["sha256"])}
-        found.append(replace(one, name=name, sha256=sums))
+        columns, sums = replace(beside, labels=LABEL, batch=batch), dict(first.uns["sha256"])
+        found.append(replace(opened(open_cells(cells), columns, sums, markers), name=name))
     return found, [name for name in lacking if name not in here]
 
 
@@ -123,9 +122,12 @@ def check_beside(experiment: Experiment, beside: Beside) -> None:
 
 
 def opened(
-    cells: Cells, beside: Beside, sha256: str, markers: Mapping[str, tuple[str, ...]]
+    cells: Cells,
+    beside: Beside,
+    sha256: Mapping[str, str],
+    markers: Mapping[str, tuple[str, ...]],
 ) -> Data:
-    """All labelled cells that have every modality, in memory."""
+    """All labelled cells that have every modality, in memory, with the files beside them."""
     labels = read_labels(cells.obs, beside.labels, cells.name)
     batch = beside.batch
     if batch is not None and batch not in cells.obs:
@@ -137,22 +139,20 @@ def opened(
     obs = pd.DataFrame({LABEL: labels.names[labels.codes[rows]].astype(object)}, cells.cells[rows])
     if batch is not None:
         obs[BATCH] = cells.obs[batch].astype(str).to_numpy()[rows].astype(object)
-    parts = {name: _part(cells, name, rows, obs) for name in cells.spaces}
-    name = cells.path.stem if cells.path is not None else cells.name
     notes = (*cells.notes, *labels.notes)
     if lacking := int((labels.codes >= 0).sum()) - len(rows):
         notes += (f"{lacking:,} labelled cells lack a modality and are left out",)
-    return with_files(Data(name, parts, {cells.name: sha256}, markers=markers, notes=notes), beside)
-
-
-def with_files(data: Data, beside: Beside) -> Data:
-    """The same cells with the files beside them."""
     files = {name: getattr(beside, name) for name in ("genome", "genes", "known", "motifs")}
-    given = [*(one for one in files.values() if one), *([beside.markers] if beside.markers else [])]
-    sums = {one.name: sha256_of(Path(one)) for one in given}
-    columns = {"labels": beside.labels, "batch": beside.batch}
-    sha256 = {**data.sha256, **sums}
-    return replace(data, **files, sha256=sha256, columns=columns)
+    given = [one for one in (*files.values(), beside.markers) if one is not None]
+    return Data(
+        cells.path.stem if cells.path is not None else cells.name,
+        {name: _part(cells, name, rows, obs) for name in cells.spaces},
+        {**sha256, **{one.name: sha256_of(one) for one in given}},
+        markers=markers,
+        notes=notes,
+        columns={"labels": beside.labels, "batch": batch},
+        **files,
+    )
 
 
 def _part(cells: Cells, modality: str, rows: np.ndarray, obs: pd.DataFrame) -> AnnData:

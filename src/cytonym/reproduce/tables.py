@@ -39,13 +39,10 @@ def summary(experiment: Experiment, frame: pd.DataFrame) -> pd.DataFrame:
 
 def numbers(experiment: Experiment, frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The same as numbers; the deviation of one seed is None."""
-
-    def both(values: np.ndarray) -> dict[str, float | None]:
-        found = values[np.isfinite(values)]
-        mean = float(found.mean()) if len(found) else None
-        return {"mean": mean, "sd": float(found.std(ddof=1)) if len(found) > 1 else None}
-
-    return [row | {k: both(v) for k, v in own.items()} for row, own in _rows(experiment, frame)]
+    return [
+        row | {name: dict(zip(("mean", "sd"), mean_sd(own[name]), strict=True)) for name in own}
+        for row, own in _rows(experiment, frame)
+    ]
 
 
 def _rows(
@@ -65,19 +62,28 @@ def _rows(
         yield row, {name: own[name].to_numpy(dtype=float) for name in shown}
 
 
+def mean_sd(values: Sequence[float] | np.ndarray) -> tuple[float | None, float | None]:
+    """Mean, and the standard deviation where there are two values; those not finite left out."""
+    array = np.asarray(values, dtype=np.float64)
+    found = array[np.isfinite(array)]
+    return (
+        float(found.mean()) if len(found) else None,
+        float(found.std(ddof=1)) if len(found) > 1 else None,
+    )
+
+
 def spread(values: Sequence[float] | np.ndarray, digits: int | None = None) -> str:
     """Mean, and the standard deviation where there is more than one value.
 
-    Values that are not finite are left out. Without ``digits``: three, and none from 100 on.
+    Values that are not finite are left out. Without ``digits``: three, and none where the mean
+    has three or more before the point.
     """
-    array = np.asarray(values, dtype=np.float64)
-    found = array[np.isfinite(array)]
-    if not len(found):
+    mean, sd = mean_sd(values)
+    if mean is None:
         return ""
     if digits is None:
-        digits = 3 if np.abs(found).max() < 100 else 0
-    text = f"{found.mean():.{digits}f}"
-    return f"{text} ± {found.std(ddof=1):.{digits}f}" if len(found) > 1 else text
+        digits = 3 if abs(mean) < 100 else 0
+    return f"{mean:.{digits}f}" + (f" ± {sd:.{digits}f}" if sd is not None else "")
 
 
 def published(experiment: Experiment) -> pd.DataFrame:
@@ -130,7 +136,7 @@ def page(
         f"SHA-256: {files}.",
     ]
     out = {
-        "table.md": "\n\n".join(parts) + "\n",
+        "table.md": "\n\n".join(filter(None, parts)) + "\n",
         "table.csv": table.to_csv(index=False),
         "rows.csv": frame.to_csv(index=False),
     }

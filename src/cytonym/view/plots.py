@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from cytonym.errors import CytonymError, OptionError, suggest
+from cytonym.errors import CytonymError, OptionError, install, suggest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,8 +32,7 @@ def check_matplotlib() -> None:
     """Raise a :class:`CytonymError` with the remedy where matplotlib is not installed."""
     if find_spec("matplotlib") is None:
         raise CytonymError(
-            "Plots need matplotlib, which is not installed.\n"
-            "    → pip install '.[report]' in a clone"
+            f"Plots need matplotlib, which is not installed.\n    → {install('report')}"
         )
 
 

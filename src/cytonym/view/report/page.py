@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from anndata import AnnData
 
 from cytonym.annotator import Annotator
-from cytonym.errors import CytonymError
+from cytonym.errors import CytonymError, install
 from cytonym.evaluate.metrics import NOT_PREDICTED
 from cytonym.files import replacing
 from cytonym.places import check_table
@@ -93,8 +93,7 @@ def check_extra() -> None:
     """Raise a :class:`CytonymError` with the remedy where jinja2 is not installed."""
     if find_spec("jinja2") is None:
         raise CytonymError(
-            "The report needs jinja2, which is not installed.\n"
-            "    → pip install '.[report]' in a clone"
+            f"The report needs jinja2, which is not installed.\n    → {install('report')}"
         )
 
 
