@@ -21,6 +21,7 @@ from tqdm import tqdm
 from cytonym.errors import CytonymError, DataError, OptionError, Problem, suggest
 from cytonym.files import replacing
 from cytonym.methods import get
+from cytonym.options import parse
 from cytonym.peers.competitors import competitor
 from cytonym.peers.running import interpreter
 from cytonym.places import check_folder
@@ -138,7 +139,7 @@ def _measured(
 ) -> list[dict[str, Any]]:
     """The line of each run, measured and appended where there is none."""
     keys = [
-        {**case.key, "way": way.name, "options": dict(way.options), "seed": seed}
+        {**case.key, "way": way.name, "options": _options(way), "seed": seed}
         for seed, case, way in todo
     ]
     have = [lines.get(key) for key in keys]
@@ -156,6 +157,14 @@ def _measured(
                 bar.update()
             asked.append(line)
     return asked
+
+
+def _options(way: Way) -> dict[str, Any]:
+    """All options, also those left alone: a default that has changed makes another line."""
+    if way.peer:
+        return {}
+    recipe = get(way.method)
+    return parse(recipe.Options, way.options, presets=recipe.presets).model_dump(mode="json")
 
 
 def _todo(
