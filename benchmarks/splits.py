@@ -98,6 +98,10 @@ _SNARE = Task(
     "snare_mouse_cortex", column="batch", folds=_LIBRARIES, batch="batch", left_out="Mis",
     modalities=("rna", "atac"), parts=("snare_rna", "snare_atac"),
 )  # fmt: skip
+_MARROW = Task(
+    "bmmc_multiome_starter", batch="batch",
+    modalities=("rna", "atac"), parts=("bmmc_multiome_rna", "bmmc_multiome_atac"),
+)  # fmt: skip
 _ONE = {"column": "batch", "batch": "batch"}
 
 FOLDED: dict[str, Task] = {
@@ -111,7 +115,11 @@ FOLDED: dict[str, Task] = {
     "snare": _SNARE,
     "snare_rna": replace(_SNARE, modalities=("rna",), parts=()),
     "snare_atac": replace(_SNARE, modalities=("atac",), parts=()),
+    "bmmc_multiome": _MARROW,
+    "bmmc_multiome_rna": replace(_MARROW, modalities=("rna",), parts=()),
+    "bmmc_multiome_atac": replace(_MARROW, modalities=("atac",), parts=()),
     "bm0828": Task("buenrostro2018_BM0828", modalities=("atac",)),
+    "archr_pbsmall": Task("archr_pbsmall", modalities=("atac",)),
 }
 """Shifts (control to stimulated cells, a technology or two libraries left out), multiome, ATAC."""
 
