@@ -28,7 +28,7 @@ pytest.importorskip("jinja2")
 README = ROOT / "README.md"
 CLI = ROOT / "docs" / "cli.md"
 QUICK = [ROOT / "docs" / f"{name}.md" for name in ("groups", "ontology", "trust", "formats", "r")]
-SHELL = [page for page in PAGES if any(kind == "bash" for kind, _ in blocks(page))]
+SHELL = [page for page in PAGES if any(commands(b) for kind, b in blocks(page) if kind == "bash")]
 
 
 @pytest.fixture(scope="session")
@@ -51,11 +51,11 @@ def here(files, tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory) -> Path:
-    """More of the same data (60 cells of each type), with models and answers, where a page begins
+    """More of the same data (130 cells of each type), with models and answers, where a page begins
     with these.
     """
     folder = tmp_path_factory.mktemp("models")
-    write_files(folder, learn=320)
+    write_files(folder, learn=520)
     small = [word for key in ("epochs=2", "dropout=0") for word in ("--set", key)]
     labels = ("--labels", "cell_type")
     for words in (
@@ -155,7 +155,7 @@ def test_every_command_of_a_page_runs(page, here, models):
             else:
                 run(*words, cwd=here)
             ran += 1
-    assert ran or page.name == "CONTRIBUTING.md"
+    assert ran
 
 
 def test_files_as_r_writes_them_are_read_counts_in_a_layer_by_column_and_no_x(tmp_path):
