@@ -21,7 +21,7 @@ from cytonym.data.loader import Feed
 from cytonym.data.read import Reading
 from cytonym.data.source import Cells
 from cytonym.decoding import Decoded, decoded, with_generated
-from cytonym.errors import ModelError, OptionError
+from cytonym.errors import CytonymError, ModelError, OptionError
 from cytonym.explaining import by_gene, by_sub_vector
 from cytonym.fit_report import FitReport
 from cytonym.methods import Completes, Method, Views, get
@@ -34,6 +34,9 @@ from cytonym.trust.reference import under
 from cytonym.trust.said import Said
 from cytonym.trust.trust import Trust
 from cytonym.types import Batch, FeatureSpace, Transform
+
+NOT_WHOLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
+"""What parts of a model that are not of one piece can raise when they are put together."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -406,6 +409,9 @@ def load(path: str | Path) -> Annotator:
             state = dict(under(f"transform/{modality}/", arrays))
             restore_chain(transforms[modality], state)
         way = inputs(transforms, method.targets(options), spaces)
+        with torch.device("meta"):  # takes no memory: sizes are compared before it is built
+            planned = method.build(way.widths, len(facts["labels"]), options).state_dict()
+        _check_sizes(planned, bundle.weights)
         net = method.build(way.widths, len(facts["labels"]), options)
         net.load_state_dict(bundle.weights)
         salience = dict(under("salience/", arrays))
@@ -413,12 +419,24 @@ def load(path: str | Path) -> Annotator:
         seed, labels, trust = facts["seed"], facts["labels"], None
         if facts.get("trust") is not None:
             trust = Trust.restore(facts["trust"], dict(under("trust/", arrays)))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"The model {path} does not hold together: {error}.") from error
+    except CytonymError as error:
+        raise ModelError(f"The model {path} does not hold together: {error}") from error
+    except NOT_WHOLE as error:
+        raise ModelError(f"The model {path} does not hold together: {error!r}.") from error
     net.eval()
     return Annotator(
         method, options, seed, labels, spaces, transforms, net, report, salience, trust
     )
+
+
+def _check_sizes(planned: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    """A ValueError where the weights are not those of the network that the options describe."""
+    for name in {*planned} ^ {*weights}:
+        raise ValueError(f"the weights {'lack' if name in planned else 'hold'} {name}")
+    for name, one in planned.items():
+        if one.shape != weights[name].shape:
+            wanted, found = tuple(one.shape), tuple(weights[name].shape)
+            raise ValueError(f"{name} is {found}, where the options want {wanted}")
 
 
 def lacking(feed: Feed) -> Iterator[str]:
