@@ -1,4 +1,4 @@
-"""A model folder made by an enemy, with every checksum right: refused, and nothing is run or read."""
+"""A model folder made by an enemy, every checksum right: refused, and nothing is run or read."""
 
 import hashlib
 import io
