@@ -188,13 +188,14 @@ def listed(chance: np.ndarray, within: np.ndarray, names: np.ndarray) -> np.ndar
 
     A set that would be empty holds the most probable type.
     """
-    out = np.empty(len(chance), dtype=object)
     order = np.argsort(-chance, axis=1, kind="stable")
-    size = within.sum(1)
-    for row in range(len(chance)):
-        kept = order[row][within[row][order[row]]] if size[row] else order[row][:1]
-        out[row] = tuple(names[kept])
-    return out
+    inside = np.take_along_axis(within, order, axis=1)
+    inside[:, 0] |= ~inside.any(axis=1)
+    ranked = np.where(inside, order, -1).astype(np.int32)
+    kinds, place = np.unique(ranked, axis=0, return_inverse=True)
+    known = np.empty(len(kinds), dtype=object)
+    known[:] = [tuple(names[one[one >= 0]]) for one in kinds]
+    return known[np.ravel(place)]
 
 
 def _shifted(share: float, reject: float, coverage: float) -> str:
