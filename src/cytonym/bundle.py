@@ -143,6 +143,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """The facts of a model folder, without its weights."""
     file = path / MANIFEST
     if not file.is_file():
+        if left := _left_behind(path):
+            raise ModelError(
+                f"{path} was being replaced when the process was killed; the older model is whole: "
+                f"move {left} to {path}."
+            )
         raise ModelError(
             f"{path} is no model folder: it has no {MANIFEST}. Give the folder that "
             "`cytonym fit --out` wrote."
@@ -169,6 +174,14 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if lacking := {WEIGHTS, FEATURES} - {*told.files}:
         raise ModelError(f"{file} says nothing of {' and '.join(sorted(lacking))}.")
     return manifest
+
+
+def _left_behind(path: Path) -> Path | None:
+    """The older model, where a process was killed between the two renames of :func:`_swap`."""
+    if path.exists():
+        return None
+    found = sorted(path.parent.glob(f".{path.name}.old.*/{path.name}"))
+    return found[-1] if found else None
 
 
 def _check_own(file: Path, most: int) -> None:
