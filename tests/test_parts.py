@@ -238,6 +238,7 @@ def test_stacked_rows_are_those_of_the_files_one_below_the_other(tmp_path):
         max_size=5,
     )
 )
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_tallies_add_up_in_any_order_and_come_back_from_json(tallies):
     forward, backward = sum(tallies, Tally()), sum(reversed(tallies), Tally())
     assert forward == backward

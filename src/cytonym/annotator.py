@@ -447,7 +447,7 @@ def load(path: str | Path) -> Annotator:
             restore_chain(transforms[modality], state)
         way = inputs(transforms, method.targets(options), spaces)
         with torch.device("meta"):  # takes no memory: sizes are compared before it is built
-            planned = method.build(way.widths, len(facts["labels"]), options).state_dict()
+            planned = method.build(way.widths, len(facts["labels"]), options)
         _check_sizes(planned, bundle.weights)
         net = method.build(way.widths, len(facts["labels"]), options)
         net.load_state_dict(bundle.weights)
@@ -466,13 +466,11 @@ def load(path: str | Path) -> Annotator:
     )
 
 
-def _check_sizes(planned: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+def _check_sizes(planned: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """A ValueError where the weights are not those of the network that the options describe."""
-    for name in {*planned} ^ {*weights}:
-        raise ValueError(f"the weights {'lack' if name in planned else 'hold'} {name}")
-    for name, one in planned.items():
-        if one.shape != weights[name].shape:
-            wanted, found = tuple(one.shape), tuple(weights[name].shape)
+    for name, one in planned.named_parameters():
+        found = tuple(weights[name].shape)
+        if found != (wanted := tuple(one.shape)):
             raise ValueError(f"{name} is {found}, where the options want {wanted}")
 
 

@@ -60,6 +60,7 @@ class Aligned:
             return averaged(self.source.read(modality, rows), self.selection[modality])
         block = self.source.read(modality, rows)
         if modality in self.straight and block.has_canonical_format:
+            block.eliminate_zeros()  # a stored zero is no value, as after the product
             return block
         block = csr_matrix(block @ self.selection[modality])
         block.sort_indices()
@@ -138,7 +139,7 @@ def align(
 
 
 def _is_identity(matrix: csr_matrix) -> bool:
-    n, wide = matrix.shape
+    n, wide = matrix.shape  # pyright: ignore[reportGeneralTypeIssues]
     one_each = n == wide == matrix.nnz and bool((np.diff(matrix.indptr) == 1).all())
     return one_each and bool((matrix.indices == np.arange(n)).all() and (matrix.data == 1).all())
 
