@@ -70,7 +70,7 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev 'pyright[nodejs]' -e '.[demo,atac,dna,sc,onto]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev 'pyright[nodejs]' -e '.[demo,atac,dna,sc,onto,dist]'
 	@touch $@
 
 # The peers' packages pin others than ours do, so they have a place of their own.

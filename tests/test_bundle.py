@@ -85,7 +85,7 @@ def test_a_folder_or_file_that_is_no_model_is_left_alone(bundle, tmp_path):
 
 
 def test_an_older_model_is_replaced_and_nothing_is_left_beside_it(bundle, folder):
-    write_bundle(folder, Bundle({"method": "sctrans"}, bundle.weights, {}))
+    write_bundle(folder, Bundle({"method": "sctrans", "version": "0.1"}, bundle.weights, {}))
     assert read_manifest(folder)["method"] == "sctrans"
     assert os.listdir(folder.parent) == ["model"]
 
@@ -103,7 +103,7 @@ def test_a_rename_that_fails_leaves_the_old_model(call, bundle, folder, monkeypa
 
     monkeypatch.setattr("cytonym.bundle.os.replace", fail)
     with pytest.raises(OSError, match="no space"):
-        write_bundle(folder, Bundle({"method": "sctrans"}, bundle.weights, {}))
+        write_bundle(folder, Bundle({"method": "sctrans", "version": "0.1"}, bundle.weights, {}))
     monkeypatch.undo()
     assert read_bundle(folder).facts == before
 

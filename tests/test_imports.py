@@ -12,7 +12,7 @@ import cytonym
 ROOT = Path(cytonym.__file__).parent
 LAYERS = [
     ["errors", "reserved"],
-    ["types", "options", "fit_report", "files", "fetching", "compat"],
+    ["types", "options", "fit_report", "files", "fetching", "compat", "stacked"],
     ["dna"],
     ["nn", "prep", "groups"],
     ["data", "methods", "train", "evaluate"],
@@ -39,6 +39,8 @@ LAYERS = [
         "counting",
         "networking",
         "several",
+        "parts",
+        "spread",
     ],
     ["peers"],
     ["reproduce", "cli", "view", "demo", "__init__", "__main__"],

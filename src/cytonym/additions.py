@@ -22,6 +22,7 @@ from cytonym.data.read import open_cells, open_contents
 from cytonym.data.source import damaged
 from cytonym.errors import DataError, OptionError, Problem
 from cytonym.files import replacing
+from cytonym.stacked import Stacked
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -80,7 +81,7 @@ class Additions:
         for name, column in self.columns.items():
             adata.obs[name] = column[order]
         for name, matrix in self._matrices(order, adata.obs_names).items():
-            adata.obsm[name] = matrix
+            adata.obsm[name] = matrix if isinstance(matrix, pd.DataFrame) else np.array(matrix)
         for name in self._stale_uns(adata.uns):
             del adata.uns[name]
         for name, value in self._facts(adata.uns).items():
@@ -167,9 +168,11 @@ class Additions:
 
     def _matrices(self, order: np.ndarray, cells: pd.Index) -> dict[str, Any]:
         def sorted_(matrix: np.ndarray | pd.DataFrame) -> Any:
+            as_it_is = (order == np.arange(len(order))).all()
             if isinstance(matrix, pd.DataFrame):
-                return matrix.iloc[order].set_axis(cells, axis=0)
-            return matrix[order]
+                matrix = matrix if as_it_is else matrix.iloc[order]
+                return matrix.set_axis(cells, axis=0)
+            return matrix if as_it_is else matrix[order]
 
         return {name: sorted_(matrix) for name, matrix in self.matrices.items()}
 
@@ -314,7 +317,10 @@ def _text(value: Any) -> str:
 def _put(group: Any, name: str, value: Any) -> None:
     if name in group:
         del group[name]
-    ad.io.write_elem(group, name, value)
+    if isinstance(value, Stacked):
+        value.write(group, name)
+    else:
+        ad.io.write_elem(group, name, value)
 
 
 def _is_modern(path: Path) -> bool:

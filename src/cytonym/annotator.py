@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +21,7 @@ from cytonym.data.loader import Feed
 from cytonym.data.read import Reading
 from cytonym.data.source import Cells
 from cytonym.decoding import Decoded, decoded, with_generated
-from cytonym.errors import ModelError, OptionError
+from cytonym.errors import CytonymError, ModelError, OptionError
 from cytonym.explaining import by_gene, by_sub_vector
 from cytonym.fit_report import FitReport
 from cytonym.methods import Completes, Method, Views, get
@@ -29,11 +29,15 @@ from cytonym.opening import Data, Opened, open_for
 from cytonym.options import Options
 from cytonym.prep import bind_chain, chain_state, inputs, restore_chain
 from cytonym.result import Annotation, Embedding
-from cytonym.trust.read import read
+from cytonym.trust.read import asked, check_shares, read, told
 from cytonym.trust.reference import under
 from cytonym.trust.said import Said
+from cytonym.trust.tally import Tally
 from cytonym.trust.trust import Trust
 from cytonym.types import Batch, FeatureSpace, Transform
+
+NOT_WHOLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
+"""What parts of a model that are not of one piece can raise when they are put together."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,35 +124,70 @@ class Annotator:
         OptionError
             The model was fitted without labels, or ``generate_missing`` cannot help.
         """
+        check_shares(coverage, reject)
+        how = Reading(genes, layer, modalities, genome)
+        opened = self.opened_to_name(data, how, generate_missing, progress=progress)
+        return self.answer(
+            opened, coverage=coverage, reject=reject, batch_size=batch_size, progress=progress
+        )
+
+    def opened_to_name(
+        self,
+        data: Data,
+        how: Reading,
+        generate_missing: Annotator | str | Path | None = None,
+        *,
+        progress: bool = True,
+    ) -> Opened:
+        """The data as the network reads them, with modalities that they lack made first."""
         if not self.label_names:
             raise OptionError(
                 f"This {self.method.name} model was fitted without labels, so it has no names to "
                 "give; fit it with labels= (--labels), or ask for embed, denoise or generate."
             )
-        how = Reading(genes, layer, modalities, genome)
-        cells: Data | Cells = data
-        if generate_missing is not None:
-            maker = generate_missing
-            maker = maker if isinstance(maker, Annotator) else load(maker)
-            cells = with_generated(maker, data, how, wanted=[*self.spaces], progress=progress)
-        opened = self.opened(cells, how)
+        if generate_missing is None:
+            return self.opened(data, how)
+        maker = generate_missing
+        maker = maker if isinstance(maker, Annotator) else load(maker)
+        made = with_generated(maker, data, how, wanted=[*self.spaces], progress=progress)
+        return self.opened(made, how)
+
+    def answer(
+        self,
+        opened: Opened,
+        *,
+        coverage: float = 0.9,
+        reject: float = 0.05,
+        batch_size: int = 512,
+        progress: bool = True,
+    ) -> Annotation:
+        """As :meth:`annotate`, of data that are open, or of a part of them."""
         said = self.asked(opened, batch_size=batch_size, progress=progress)
-        names = said.cells
-        found = read(said, self.label_names, self.trust, coverage=coverage, reject=reject)
+        shares = {"coverage": coverage, "reject": reject}
+        found = read(said, self.label_names, self.trust, **shares)
+        tally = replace(found.tally, empty=opened.feed.n_empty, without=opened.feed.n_without)
         return Annotation(
-            cells=names,
+            cells=said.cells,
             labels=found.labels,
             confidence=found.confidence,
             probabilities=pd.DataFrame(
-                found.probabilities, index=names, columns=pd.Index(self.label_names)
+                found.probabilities, index=said.cells, columns=pd.Index(self.label_names)
             ),
             sets=found.sets,
             strange=found.strange,
             embedding=said.z,
             coverage=opened.coverage,
-            notes=(*opened.notes, *lacking(opened.feed), *found.notes),
-            model=self.facts() | found.facts,
+            notes=self.notes(opened, tally, **shares),
+            model=self.facts() | asked(self.trust, **shares),
+            tally=tally,
         )
+
+    def notes(
+        self, opened: Opened, tally: Tally, *, coverage: float, reject: float
+    ) -> tuple[str, ...]:
+        """What a user should know of the answers for the cells of ``tally``."""
+        said = told(tally, self.label_names, self.trust, coverage=coverage, reject=reject)
+        return (*opened.notes, *tally.lacking(), *said)
 
     def embed(
         self,
@@ -168,8 +207,9 @@ class Annotator:
         said = self._walk(opened.feed, self._placed, batch_size, progress, "embedding")
         joint = said.pop("embedding")
         views = {name: view for name, view in said.items() if not np.isnan(view).all()}
-        notes = (*opened.notes, *lacking(opened.feed))
-        cells = opened.feed.source.cells
+        feed = opened.feed
+        lacking = Tally(empty=feed.n_empty, without=feed.n_without).lacking()
+        notes, cells = (*opened.notes, *lacking), feed.source.cells
         return Embedding(cells, joint, views, opened.coverage, notes, self.facts())
 
     def denoise(
@@ -342,8 +382,8 @@ class Annotator:
 
     def asked(self, opened: Opened, *, batch_size: int = 512, progress: bool = False) -> Said:
         """What the network says of opened data, before it is read: scores and embedding."""
-        told = self._walk(opened.feed, self._said, batch_size, progress, "naming")
-        return collected(opened.feed.source.cells, told, [*opened.feed.inputs.bound])
+        said = self._walk(opened.feed, self._said, batch_size, progress, "naming")
+        return collected(opened.feed.cells, said, [*opened.feed.inputs.bound])
 
     def opened(self, data: Data | Cells, how: Reading) -> Opened:
         """The data as the network reads them, with what was found on the way."""
@@ -406,6 +446,9 @@ def load(path: str | Path) -> Annotator:
             state = dict(under(f"transform/{modality}/", arrays))
             restore_chain(transforms[modality], state)
         way = inputs(transforms, method.targets(options), spaces)
+        with torch.device("meta"):  # takes no memory: sizes are compared before it is built
+            planned = method.build(way.widths, len(facts["labels"]), options)
+        _check_sizes(planned, bundle.weights)
         net = method.build(way.widths, len(facts["labels"]), options)
         net.load_state_dict(bundle.weights)
         salience = dict(under("salience/", arrays))
@@ -413,23 +456,22 @@ def load(path: str | Path) -> Annotator:
         seed, labels, trust = facts["seed"], facts["labels"], None
         if facts.get("trust") is not None:
             trust = Trust.restore(facts["trust"], dict(under("trust/", arrays)))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"The model {path} does not hold together: {error}.") from error
+    except CytonymError as error:
+        raise ModelError(f"The model {path} does not hold together: {error}") from error
+    except NOT_WHOLE as error:
+        raise ModelError(f"The model {path} does not hold together: {error!r}.") from error
     net.eval()
     return Annotator(
         method, options, seed, labels, spaces, transforms, net, report, salience, trust
     )
 
 
-def lacking(feed: Feed) -> Iterator[str]:
-    """Says how many cells that were read hold nothing, or nothing of one modality."""
-    if feed.n_empty:
-        yield (
-            f"{feed.n_empty:,} cells hold no value of any feature that both sides have: what is "
-            "said of them means nothing"
-        )
-    for modality, n in feed.n_without.items():
-        yield f"{n:,} cells hold no value of {modality}: they were read as cells without it"
+def _check_sizes(planned: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """A ValueError where the weights are not those of the network that the options describe."""
+    for name, one in planned.named_parameters():
+        found = tuple(weights[name].shape)
+        if found != (wanted := tuple(one.shape)):
+            raise ValueError(f"{name} is {found}, where the options want {wanted}")
 
 
 def _hash(net: nn.Module) -> str:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cytonym.methods import Method
+from cytonym.nn.blocks import has_gaps
 from cytonym.trust.axes import Axes
 from cytonym.trust.said import Said, patterns
 from cytonym.types import Batch
@@ -30,7 +31,8 @@ def said_of(
     for name, one in axes.items():
         x = batch.x[name]
         centre, directions = (torch.from_numpy(a).to(x) for a in (one.centre, one.directions))
-        along = (x.nan_to_num() - centre) @ directions
+        known = x.nan_to_num() if has_gaps(x) else x
+        along = known @ directions - centre @ directions
         found[f"input {name}"] = along.masked_fill(~batch.present[name][:, None], torch.nan)
     return found
 

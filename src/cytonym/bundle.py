@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from typing import Any, Literal
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
+from numpy.lib import format as npy
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -24,6 +27,30 @@ from cytonym.errors import ModelError
 
 SCHEMA = 1
 WEIGHTS, FEATURES, MANIFEST = "weights.safetensors", "features.npz", "manifest.json"
+
+MOST_FACTS, MOST_VALUES = 64 << 20, 4 << 30
+"""Bytes of a manifest, and of the weights or all arrays: a folder that asks for more is refused
+before anything of it is read.
+"""
+
+
+class Entry(BaseModel):
+    """Size and checksum of a file of the folder."""
+
+    bytes: NonNegativeInt
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """What every manifest says, whatever else it holds."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    format: Literal["cytonym model"]
+    version: str
+    format_version: NonNegativeInt = Field(alias="schema")
+    method: str
+    files: dict[str, Entry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +133,8 @@ def read_bundle(path: Path) -> Bundle:
     manifest = read_manifest(path)
     data = {name: _verified(path / name, manifest["files"][name]) for name in (WEIGHTS, FEATURES)}
     try:
-        weights = load_tensors(data[WEIGHTS])
-        with np.load(io.BytesIO(data[FEATURES]), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (SafetensorError, BadZipFile, ValueError, OSError) as error:
+        weights, arrays = load_tensors(data[WEIGHTS]), _arrays(data[FEATURES])
+    except (SafetensorError, BadZipFile, NotImplementedError, ValueError, OSError) as error:
         raise ModelError(f"The model {path} cannot be read: {error}.") from error
     return Bundle(manifest, weights, arrays)
 
@@ -118,28 +143,76 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """The facts of a model folder, without its weights."""
     file = path / MANIFEST
     if not file.is_file():
+        if left := _left_behind(path):
+            raise ModelError(
+                f"{path} was being replaced when the process was killed; the older model is whole: "
+                f"move {left} to {path}."
+            )
         raise ModelError(
             f"{path} is no model folder: it has no {MANIFEST}. Give the folder that "
             "`cytonym fit --out` wrote."
         )
+    _check_own(file, MOST_FACTS)
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         whole = manifest.get("digest") == _digest(manifest)
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, OSError, RecursionError) as error:
         raise ModelError(f"{file} is damaged: {error}. Copy the model again.") from error
     if not whole:
         raise ModelError(f"{file} was changed since it was written. Copy the model again.")
-    if manifest["schema"] > SCHEMA:
+    try:
+        told = Manifest.model_validate(manifest)
+    except ValidationError as error:
+        one = error.errors()[0]
+        where = ".".join(map(str, one["loc"]))
+        raise ModelError(f"{file} is no manifest of a model: {where}: {one['msg']}.") from None
+    if told.format_version > SCHEMA:
         raise ModelError(
-            f"{path} was written by cytonym {manifest.get('version')} in format "
-            f"{manifest['schema']}; this version reads up to {SCHEMA}. Install a newer cytonym."
+            f"{path} was written by cytonym {told.version} in format "
+            f"{told.format_version}; this version reads up to {SCHEMA}. Install a newer cytonym."
         )
+    if lacking := {WEIGHTS, FEATURES} - {*told.files}:
+        raise ModelError(f"{file} says nothing of {' and '.join(sorted(lacking))}.")
     return manifest
+
+
+def _left_behind(path: Path) -> Path | None:
+    """The older model, where a process was killed between the two renames of :func:`_swap`."""
+    if path.exists():
+        return None
+    found = sorted(path.parent.glob(f".{path.name}.old.*/{path.name}"))
+    return found[-1] if found else None
+
+
+def _check_own(file: Path, most: int) -> None:
+    """A plain file of the folder itself, of a size that a model may have."""
+    if file.is_symlink() or file.stat().st_size > most:
+        what = "a link to another place" if file.is_symlink() else f"larger than {most:,} bytes"
+        raise ModelError(f"{file} is {what}, which no model holds; it was not read.")
+
+
+def _arrays(data: bytes) -> dict[str, np.ndarray]:
+    """The arrays of an ``.npz``, which may not claim more bytes than it holds."""
+    with ZipFile(io.BytesIO(data)) as held:
+        members = held.infolist()
+        if (whole := sum(one.file_size for one in members)) > MOST_VALUES:
+            raise ValueError(f"{FEATURES} holds {whole:,} bytes, of {MOST_VALUES:,} at most")
+        for one in members:
+            with held.open(one) as member:
+                first = npy.read_magic(member) == (1, 0)
+                header = npy.read_array_header_1_0 if first else npy.read_array_header_2_0
+                shape, _, dtype = header(member)
+            claimed = math.prod(shape) * dtype.itemsize
+            if dtype.hasobject or min(shape, default=0) < 0 or claimed > one.file_size:
+                raise ValueError(f"{one.filename} claims {claimed:,} bytes of {dtype}")
+    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
 
 
 def _verified(file: Path, wanted: Mapping[str, Any]) -> bytes:
     if not file.is_file():
         raise ModelError(f"The model lacks {file}. Copy the whole folder again.")
+    _check_own(file, MOST_VALUES)
     size = file.stat().st_size
     if size != wanted["bytes"]:
         raise ModelError(

@@ -18,6 +18,8 @@ def replacing(out: Path) -> Iterator[Path]:
     try:
         yield partial
         partial.chmod(0o644)
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())  # a name must not outlive its contents when power fails
         os.replace(partial, out)
     finally:
         partial.unlink(missing_ok=True)

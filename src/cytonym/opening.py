@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -40,6 +40,10 @@ class Opened:
     feed: Feed
     coverage: Mapping[str, Coverage]
     notes: tuple[str, ...]
+
+    def of(self, rows: np.ndarray) -> Opened:
+        """Only some of the cells (int)."""
+        return replace(self, feed=self.feed.of(rows))
 
 
 def open_for(

@@ -22,6 +22,7 @@ from cytonym.groups.populations import LEAST, Populations, populations
 from cytonym.groups.vote import Vote, vote
 from cytonym.ontology.cell_terms import CellTerms, cell_terms
 from cytonym.reserved import HETEROGENEOUS, UNKNOWN
+from cytonym.trust.tally import Tally
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -60,6 +61,8 @@ class Annotation:
         The Cell Ontology term of each cell; None unless asked for: see :meth:`with_terms`.
     embedding
         ``(cells, dim)`` float32.
+    tally
+        How many cells the notes speak of.
     coverage
         By modality, how much of the reference's features the query has.
     notes
@@ -88,6 +91,7 @@ class Annotation:
     terms: CellTerms | None = None
     votes: Vote | None = None
     populations: Populations | None = None
+    tally: Tally = field(default_factory=Tally)
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -211,7 +215,7 @@ class Annotation:
         order = np.argsort(self.cells.astype(str), kind="stable")  # theirs decides nothing
         found = populations(
             unknown[order],
-            self.embedding[order],
+            self.embedding[order[unknown[order]]],
             self.probabilities.iloc[order],
             source,
             rows=rows[order],

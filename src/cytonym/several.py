@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cytonym.annotator import Annotator, lacking, load
+from cytonym.annotator import Annotator, load
 from cytonym.data.read import Reading
 from cytonym.errors import OptionError
 from cytonym.opening import Data
 from cytonym.result import Annotation
 from cytonym.trust.jury import Jury
-from cytonym.trust.read import read
+from cytonym.trust.read import asked, read, told
+from cytonym.trust.tally import Tally
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +79,8 @@ class Consensus:
             model.asked(one, batch_size=batch_size, progress=progress)
             for model, one in zip(self.models.values(), opened, strict=True)
         ]
-        found = read(said, self.label_names, self.jury, coverage=coverage, reject=reject)
+        shares = {"coverage": coverage, "reject": reject}
+        found = read(said, self.label_names, self.jury, **shares)
         names = np.array(self.label_names, dtype=object)
         answers = {
             name: names[trust.probabilities(one).argmax(1)]
@@ -86,7 +88,11 @@ class Consensus:
         }
         best = names[found.probabilities.argmax(1)]
         alike = np.stack([one == best for one in answers.values()]).astype(np.float32)
-        told = [note for one in opened for note in (*one.notes, *lacking(one.feed))]
+        feeds = [one.feed for one in opened]
+        each = [Tally(empty=one.n_empty, without=one.n_without).lacking() for one in feeds]
+        own = [
+            note for one, lacks in zip(opened, each, strict=True) for note in (*one.notes, *lacks)
+        ]
         first = int(self.jury.weights.argmax())
         return Annotation(
             cells=said[0].cells,
@@ -99,8 +105,9 @@ class Consensus:
             strange=found.strange,
             embedding=said[first].z,
             coverage=opened[first].coverage,
-            notes=(*dict.fromkeys(told), *found.notes),
-            model=self.facts() | found.facts,
+            notes=(*dict.fromkeys(own), *told(found.tally, self.label_names, self.jury, **shares)),
+            model=self.facts() | asked(self.jury, **shares),
+            tally=found.tally,
             answers=answers,
             agreement=(self.jury.weights @ alike).astype(np.float32),
         )

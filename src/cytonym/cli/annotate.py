@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from cytonym.ontology.cell_terms import CellTerms
 
 
+MERGE = "merge"
+"""In the place of a shard: name nothing, put all parts together."""
+
+
 def annotate(
     query: Annotated[Path, typer.Argument(metavar="QUERY", help="Cells to name.")],
     model: Annotated[
@@ -88,17 +92,42 @@ def annotate(
         str | None,
         typer.Option(metavar="NAME", help="Name columns as celltypist, seurat, openproblems do."),
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Name this share of the cells into OUT.parts, or merge: put all parts together.",
+        ),
+    ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Name parts on a Dask cluster: local, local:4, tcp://..."
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Name the cells of a query.
 
-    Writes a copy with obs[KEY], obs[KEY_confidence], obs[KEY_set] and obsm[KEY_probabilities].
+    Writes a copy with obs[KEY], obs[KEY_confidence], obs[KEY_set] and obsm[KEY_probabilities]. Many
+    cells are named in parts that are kept in OUT.parts until OUT is written: the same command goes
+    on where it was stopped.
     """
     check_h5ad(out, query, atac, review, joined=atac is not None)
     tool = _tool(compat, report)
     _check_voting(majority_voting, over_clustering, min_prop)
-    if len(model) > 1 and generate_missing is not None:
-        raise CytonymError("--generate-missing is for one --model\n    → give one of them")
+    place = _shard(shard)
+    for option, given in (
+        ("--shard", shard),
+        ("--dask", dask),
+        ("--generate-missing", generate_missing),
+    ):
+        if len(model) > 1 and given is not None:
+            raise CytonymError(f"{option} is for one --model\n    → give one of them")
+    if dask is not None and (shard is not None or generate_missing is not None):
+        raise CytonymError(
+            "--dask goes without --shard and --generate-missing\n    → leave one out"
+        )
     wanted = _term_level(by_term, review, level)
     if report is not None:
         check_table(report, ".html", query, atac, out, review, option="--report")
@@ -111,6 +140,8 @@ def annotate(
 
     import cytonym
     from cytonym.additions import check_free
+    from cytonym.data.read import Reading
+    from cytonym.parts import Parts
     from cytonym.result import added_names, group_names
     from cytonym.trust.read import check_shares
     from cytonym.view.text import table
@@ -132,17 +163,32 @@ def annotate(
     for file in (query, atac):
         if file is not None:
             check_free(file, key, columns=columns, matrices=matrices)
-    more: dict[str, Any] = {"generate_missing": generate_missing} if generate_missing else {}
-    calls = namer.annotate(
-        cells,
-        genome=genome,
-        coverage=coverage,
-        reject=reject,
-        batch_size=batch_size,
-        progress=not quiet,
-        **how,
-        **more,
-    )
+    shares, speed = {"coverage": coverage, "reject": reject}, {"batch_size": batch_size}
+    parts = None
+    if isinstance(namer, cytonym.Consensus):
+        calls = namer.annotate(cells, genome=genome, progress=not quiet, **shares, **speed, **how)
+    else:
+        reading = Reading(genes, layer, named, genome)
+        opened = namer.opened_to_name(cells, reading, generate_missing, progress=not quiet)
+        folder = out.with_name(f"{out.name}.parts")
+        if dask is None and shard is None and not Parts.pay(folder, opened):
+            calls = namer.answer(opened, progress=not quiet, **shares, **speed)
+        else:
+            parts = Parts.begin(folder, namer, opened, shards=place and place[1], **shares)
+            if dask is not None:
+                from cytonym.spread import cluster, name_on
+
+                with cluster(dask) as client:
+                    todo = parts.missing()
+                    files: dict[str, Any] = {"model": model[0], "data": cells, "how": reading}
+                    name_on(client, parts, todo, progress=not quiet, **files)
+            elif shard != MERGE:
+                parts.name(parts.missing(place), progress=not quiet, **speed)
+            if place is not None:
+                left = len(parts.missing())
+                print(f"Named shard {shard}; {left} of {parts.count} parts in {folder} are missing")
+                return
+            calls = parts.whole()
     if majority_voting:
         calls = calls.voted(clusters, min_prop=min_prop or 0.0, column=over_clustering)
     if not no_populations:
@@ -150,6 +196,8 @@ def annotate(
     if wanted is not None:
         calls = calls.with_terms(review, wanted)
     calls.write(cells, out, key=key, compat=tool)
+    if parts is not None:
+        parts.remove()
     names, counts = np.unique(calls.labels, return_counts=True)
     rows = [
         (names[i], f"{counts[i]:,}", f"{calls.confidence[calls.labels == names[i]].mean():.2f}")
@@ -168,6 +216,16 @@ def annotate(
         single = None if isinstance(namer, cytonym.Consensus) else namer
         cytonym.report(out, report, model=single, key=key)
         print(f"Wrote {report}: a page about them")
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    """``3/10`` as numbers; None where all cells are meant."""
+    if text in (None, MERGE):
+        return None
+    first, _, count = text.partition("/")
+    if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
+        raise CytonymError(f"--shard {text} is no share\n    → write 1/10 to 10/10, or merge")
+    return int(first), int(count)
 
 
 def _tool(compat: str | None, report: Path | None) -> Tool | None:

@@ -28,7 +28,8 @@ class Aligned:
 
     ``selection`` is, by modality, a 0/1 matrix ``(query features, reference features)``: one
     sparse product puts a block in order, drops what the reference lacks and adds up repeats.
-    Repeats of rates are averaged.
+    Repeats of rates are averaged. Where the columns of a modality are the reference's as they
+    are (``straight``), nothing is done.
     """
 
     source: CellSource
@@ -36,6 +37,7 @@ class Aligned:
     values: Mapping[str, str]
     selection: Mapping[str, csr_matrix] = field(repr=False)
     own: frozenset[str] = frozenset()
+    straight: frozenset[str] = frozenset()
 
     @property
     def cells(self) -> np.ndarray:
@@ -56,7 +58,11 @@ class Aligned:
             return csr_matrix((len(rows), len(self.spaces[modality])), dtype=np.float32)
         if self.values[modality] == "rates":
             return averaged(self.source.read(modality, rows), self.selection[modality])
-        block = csr_matrix(self.source.read(modality, rows) @ self.selection[modality])
+        block = self.source.read(modality, rows)
+        if modality in self.straight and block.has_canonical_format:
+            block.eliminate_zeros()  # a stored zero is no value, as after the product
+            return block
+        block = csr_matrix(block @ self.selection[modality])
         block.sort_indices()
         return block
 
@@ -128,7 +134,14 @@ def align(
     for modality in kept:
         n = len(source.spaces[modality])
         coverage[modality] = Coverage(modality, n, n, n, DNA, np.empty(0, dtype=str))
-    return Aligned(source, aligned, values, selection, kept), coverage
+    straight = frozenset(m for m, matrix in selection.items() if _is_identity(matrix))
+    return Aligned(source, aligned, values, selection, kept, straight), coverage
+
+
+def _is_identity(matrix: csr_matrix) -> bool:
+    n, wide = matrix.shape  # pyright: ignore[reportGeneralTypeIssues]
+    one_each = n == wide == matrix.nnz and bool((np.diff(matrix.indptr) == 1).all())
+    return one_each and bool((matrix.indices == np.arange(n)).all() and (matrix.data == 1).all())
 
 
 def match(

@@ -151,7 +151,7 @@ def _blocks(path: Path, *, progress: bool) -> Iterator[pd.DataFrame]:
             raise
         except (EOFError, zlib.error, OSError) as error:
             raise damaged(path.name, error) from error
-        except (ValueError, pd.errors.ParserError) as error:
+        except (ValueError, OverflowError, pd.errors.ParserError) as error:
             raise DataError(_not_fragments(path, packed), subject=path.name) from error
 
 
@@ -183,7 +183,8 @@ def _not_fragments(path: Path, packed: bool) -> Problem:
     with open_text(path, packed) as lines:
         for number, line in enumerate(lines, start=1):
             fields = line.rstrip("\n").split("\t")
-            numbers = len(fields) > 3 and fields[1].isdecimal() and fields[2].isdecimal()
+            ends = fields[1:3] if len(fields) > 3 else [""]
+            numbers = all(one.isdecimal() and len(one) < 19 for one in ends)
             head = line.startswith("#") and bad == "it has no lines"
             if numbers or head or not line.strip():
                 bad = bad if head else "its lines cannot be told apart"

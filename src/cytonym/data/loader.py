@@ -89,6 +89,11 @@ class Feed:
         width = sum(len(one.space) for name, one in bound.items() if name not in plain)
         return 4 * len(self.rows) * width <= self.memory
 
+    @property
+    def cells(self) -> np.ndarray:
+        """``(cells,)`` str: names of the cells that take part."""
+        return self.source.cells[self.rows]
+
     def of(self, rows: np.ndarray) -> Feed:
         """The same data, other cells."""
         empty: dict[str, Any] = {name: {} for name in ("_held", "_kept", "_counts")}

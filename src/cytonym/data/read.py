@@ -20,7 +20,7 @@ from cytonym.data.anndata_rows import open_anndata, open_anndata_file
 from cytonym.data.choose import choose, feature_space, genes_problem, layer_names, structure
 from cytonym.data.contents import Contents
 from cytonym.data.joined import Opened, facts_of, join, open_modalities
-from cytonym.data.source import Cells, Part, damaged
+from cytonym.data.source import Cells, Part, damaged, guarded
 from cytonym.data.tenx import find_matrix, open_mtx_folder, open_tenx_h5
 from cytonym.dna.fetch import genome_file
 from cytonym.errors import DataError, Problem, suggest
@@ -124,6 +124,13 @@ def read_obsm(path: str | Path, name: str) -> np.ndarray:
 
 def open_read(data: Any, how: Reading) -> Cells:
     """As :func:`open_cells`."""
+    if isinstance(data, str | Path):
+        with guarded(Path(data).name):
+            return _open_read(data, how)
+    return _open_read(data, how)
+
+
+def _open_read(data: Any, how: Reading) -> Cells:
     several = open_modalities(data, open_contents, modalities=how.modalities)
     if several is None:
         cells = _opened(open_contents(data), how.layer, how.genes)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from scipy.sparse import csr_matrix
 from cytonym.data.judge import Finding, unlog
 from cytonym.data.rates import judge_rates
 from cytonym.data.rows import Rows
-from cytonym.errors import DataError, Problem
+from cytonym.errors import CytonymError, DataError, Problem
 from cytonym.types import FeatureSpace
 
 
@@ -109,10 +110,8 @@ class Cells:
             is missing and no error) or, of rates, above 1.
         """
         part, rates = self.parts[modality], self.values[modality] == "rates"
-        try:
+        with guarded(self.name):
             block = part.rows.read(np.asarray(rows, dtype=np.int64), observed=rates)
-        except OSError as error:
-            raise damaged(self.name, error) from error
         if part.columns is not None:
             block = block[:, part.columns]
         values = unlog(block.data.astype(np.float32, copy=False), self.finding[modality].kind)
@@ -140,6 +139,22 @@ def _unsound(
         f"{len(rows):,} cells; first: cell {source.cells[rows[row]]}, feature {gene}",
         "drop these cells, or give the counts from before the step that made them",
     )
+
+
+@contextmanager
+def guarded(name: str) -> Iterator[None]:
+    """Inside, whatever the libraries that read a file cannot make sense of is a DataError."""
+    try:
+        yield
+    except CytonymError:
+        raise
+    except OSError as error:
+        raise damaged(name, error) from error
+    except Exception as error:  # h5py, zarr and anndata name no common one
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        remedy = "open it with the program that wrote it, and write it again"
+        problem = Problem(f"its parts do not fit together ({what})", remedy)
+        raise DataError(problem, subject=name) from error
 
 
 def damaged(name: str, error: Exception) -> DataError:

@@ -84,7 +84,7 @@ def _opened(path: Path) -> Iterator[Any]:
             what = "it is compressed by gzip, in which no place can be looked up"
             problem = Problem(what, "unpack it (gunzip), or pack it with bgzip")
             raise DataError(problem, subject=path.name) from error
-        except (pyfaidx.FastaIndexingError, ValueError, OSError) as error:
+        except (pyfaidx.FastaIndexingError, RuntimeError, ValueError, OSError) as error:
             problem = Problem(f"it cannot be indexed ({error})", "give a FASTA file")
             raise DataError(problem, subject=path.name) from error
         try:

@@ -75,14 +75,14 @@ def populations(
     unknown
         ``(cells,)`` bool.
     embedding, probabilities
-        ``(cells, dim)`` float and ``(cells, types)``.
+        ``(unknown cells, dim)`` float and ``(cells, types)``.
     source
         The same cells, whose RNA (or, without, ATAC) is read by blocks.
     rows
         ``(cells,)`` int: where each cell lies in ``source``; None: in the same order.
     """
     codes = np.full(len(unknown), -1)
-    codes[unknown] = grouped(embedding[unknown], seed=seed)
+    codes[unknown] = grouped(embedding, seed=seed)
     titles = [f"{UNKNOWN} {one + 1}" for one in range(int(codes.max(initial=-1)) + 1)]
     names = np.full(len(unknown), None, dtype=object)
     names[unknown] = SCATTERED
@@ -91,14 +91,14 @@ def populations(
     found, note = (pd.DataFrame(columns=pd.Index(MARKERS)), "")
     if titles:
         found, note = markers(codes, titles, source, rows)
-    records, chances = [], probabilities.to_numpy(dtype=np.float64)
+    records, chances = [], probabilities.to_numpy()
     for code, title in enumerate(titles):
         mine = codes == code
-        mean = chances[mine].mean(axis=0)
+        mean = chances[mine].mean(axis=0, dtype=np.float64)
         near = np.argsort(-mean, kind="stable")[:2]
         types = [(str(probabilities.columns[one]), float(mean[one])) for one in near]
         first, second = [*types, ("", np.nan)][:2]
-        sure = float(chances[mine].max(axis=1).mean())
+        sure = float(chances[mine].max(axis=1).mean(dtype=np.float64))
         own = ", ".join(found.loc[found["population"] == title, "feature"])
         n = int(mine.sum())
         records.append((title, n, n / len(unknown), sure, *first, *second, own))

@@ -69,9 +69,9 @@ class SCTransOptions(Options):
     )
     scales: tuple[PositiveInt, ...] = Field((1, 2), description="c, sub-vectors in a query")
     dim: PositiveInt = Field(64, description="d, width of a token")
-    blocks: PositiveInt = Field(2, description="blocks of the encoder E")
-    light_blocks: PositiveInt = Field(1, description="blocks of the light encoder E_S")
-    decoder_blocks: NonNegativeInt = Field(1, description="blocks of the decoder D")
+    blocks: PositiveInt = Field(2, le=64, description="blocks of the encoder E")
+    light_blocks: PositiveInt = Field(1, le=64, description="blocks of the light encoder E_S")
+    decoder_blocks: NonNegativeInt = Field(1, le=64, description="blocks of the decoder D")
     decoder_dim: PositiveInt = Field(64, description="width of the decoder D")
     heads: PositiveInt = Field(2, description="attention heads of each scale")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout inside the blocks")
@@ -167,7 +167,8 @@ class Tokens(nn.Module):
 
     def cut(self, x: Float[Tensor, "cells genes"]) -> Float[Tensor, "cells tokens size"]:
         """Consecutive sub-vectors; the last is filled up with zeros."""
-        return F.pad(x, (0, self.count * self.size - self.width)).unflatten(1, (-1, self.size))
+        lacking = self.count * self.size - self.width
+        return (F.pad(x, (0, lacking)) if lacking else x).unflatten(1, (-1, self.size))
 
     def forward(
         self, x: Float[Tensor, "cells genes"], seen: Bool[Tensor, "cells genes"]
@@ -177,19 +178,23 @@ class Tokens(nn.Module):
         A sub-vector with hidden genes is scaled up by the share that is left, so that its
         token does not shrink.
         """
-        parts, known = self.cut(x), self.cut(seen.to(x.dtype)).sum(2)
-        genes = self.cut(torch.ones_like(x[:1])).sum(2)
-        parts = parts * (genes / known.clamp_min(1)).unsqueeze(2)
-        weight = self.weight.expand(self.count, -1, -1)
+        parts, weight = self.cut(x), self.weight.expand(self.count, -1, -1)
+        if seen.all():
+            shown = seen.new_ones(len(x), self.count)
+        else:
+            known = self.cut(seen.to(x.dtype)).sum(2)
+            genes = self.cut(torch.ones_like(x[:1])).sum(2)
+            parts, shown = parts * (genes / known.clamp_min(1)).unsqueeze(2), known > 0
         tokens = torch.bmm(parts.transpose(0, 1), weight).transpose(0, 1)
-        return tokens + self.position, known > 0
+        return tokens + self.position, shown
 
 
 class Visible:
     """Which tokens of each cell are shown (Ψ), packed to the front so that blocks skip the rest.
 
     ``index`` ``(cells, visible)`` positions; ``valid`` ``(cells, visible)`` is False where a
-    cell has fewer than its neighbours; ``all_valid`` spares a mask where it is not needed.
+    cell has fewer than its neighbours; ``all_valid`` spares a mask where it is not needed, and
+    ``whole`` (every token of every cell is shown) all packing.
     """
 
     def __init__(self, shown: Bool[Tensor, "cells tokens"]) -> None:
@@ -199,19 +204,26 @@ class Visible:
         self.index = order[:, : max(count, 1)]
         self.valid = shown.gather(1, self.index)
         self.all_valid = bool(self.valid.all())
+        self.whole = self.all_valid and count == self.total
 
     def take(self, grid: Float[Tensor, "cells tokens dim"]) -> Float[Tensor, "cells visible dim"]:
         """The visible rows of a full grid."""
+        if self.whole:
+            return grid
         return grid.gather(1, self.index.unsqueeze(2).expand(-1, -1, grid.shape[2]))
 
     def put(self, rows: Tensor, blank: Float[Tensor, " dim"]) -> Float[Tensor, "cells tokens dim"]:
         """Back on the full grid, ``blank`` where nothing is visible."""
+        if self.whole:
+            return rows
         rows = torch.where(self.valid.unsqueeze(2), rows, blank)
         grid = blank.to(rows.dtype).expand(rows.shape[0], self.total, -1)
         return grid.scatter(1, self.index.unsqueeze(2).expand_as(rows), rows)
 
     def mean(self, rows: Float[Tensor, "cells visible dim"]) -> Float[Tensor, "cells dim"]:
         """Mean over visible tokens."""
+        if self.all_valid:
+            return rows.mean(1)
         weight = self.valid.to(rows.dtype).unsqueeze(2)
         return (rows * weight).sum(1) / weight.sum(1).clamp_min(1)
 
@@ -235,7 +247,9 @@ class MultiScale(nn.Module):
 
     def grouped(self, grid: Tensor, c: int) -> Float[Tensor, "cells groups wide"]:
         """Put c neighbouring positions side by side: I(X, i) of Eq. 1."""
-        return F.pad(grid, (0, 0, 0, -grid.shape[1] % c)).unflatten(1, (-1, c)).flatten(2)
+        lacking = -grid.shape[1] % c
+        grid = F.pad(grid, (0, 0, 0, lacking)) if lacking else grid
+        return grid.unflatten(1, (-1, c)).flatten(2)
 
     def _split(self, rows: Tensor) -> Float[Tensor, "cells heads rows channels"]:
         return rows.unflatten(2, (self.heads, -1)).transpose(1, 2)
@@ -406,6 +420,8 @@ class SCTransNet(nn.Module):
         """C(z) averaged with the linear path over the genes of visible tokens."""
         if self.linear is None:
             return scores
+        if shown.all():
+            return (scores + self.linear(x)) / 2
         size, width = self.main.tokens.size, x.shape[1]
         genes = shown.repeat_interleave(size, dim=1)[:, :width]
         return (scores + self.linear(x * genes)) / 2

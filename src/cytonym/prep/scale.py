@@ -55,11 +55,16 @@ class Scale:
 
     def bind(self, space: FeatureSpace) -> Bound:
         """Sparse or dense in, dense float32 out, NaN where not measured."""
-        missing = ~space.measured
+        missing, divide = ~space.measured, bool((self.spread != 1).any())
 
         def apply(block: Matrix) -> Matrix:
-            dense = block if isinstance(block, np.ndarray) else block.toarray()
-            dense = (dense.astype(np.float32, copy=False) - self.mean) / self.spread
+            if isinstance(block, np.ndarray):
+                dense = block.astype(np.float32)
+            else:
+                dense = block.astype(np.float32, copy=False).toarray()
+            dense -= self.mean
+            if divide:
+                dense /= self.spread
             if self.clip is not None:
                 np.clip(dense, -self.clip, self.clip, out=dense)
             if missing.any():

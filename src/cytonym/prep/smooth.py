@@ -43,13 +43,16 @@ class Smooth:
         if self.alpha == 0:
             return Bound(space, lambda block: block)
         seen = space.measured
-        axes = self.axes
-        project = projector(axes, seen)
+        axes, project, whole = self.axes, projector(self.axes, seen), bool(seen.all())
+        scaled = np.ascontiguousarray(self.alpha * axes.T)
 
         def apply(block: Matrix) -> Matrix:
             block = np.asarray(block)
-            if seen.all():
-                return self.alpha * ((block @ project) @ axes.T) + (1 - self.alpha) * block
+            if whole:
+                mixed = (block @ project) @ scaled
+                if self.alpha < 1:
+                    mixed += (1 - self.alpha) * block
+                return mixed
             smooth = (block[:, seen] @ project) @ axes.T
             mixed = self.alpha * smooth + (1 - self.alpha) * block
             return np.where(seen, mixed, smooth)

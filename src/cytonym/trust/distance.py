@@ -47,7 +47,8 @@ class Near:
 
     def distance(self, z: np.ndarray) -> np.ndarray:
         """``(cells,)``: the logarithm."""
-        index = NearestNeighbors(n_neighbors=min(NEAREST, len(self.z))).fit(self.z)
+        index = NearestNeighbors(n_neighbors=min(NEAREST, len(self.z)), algorithm="brute")
+        index.fit(self.z)  # a tree is slower even in ten dimensions
         far, rows = index.kneighbors(z)
         return np.log((far / self.scale[self.y[rows]]).mean(1) + 1e-6)
 

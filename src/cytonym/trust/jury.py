@@ -73,6 +73,11 @@ class Jury:
         }
         return cls(trusts, w, t, Held(np.sort(first.lot), found.astype(np.float32), y), facts)
 
+    @property
+    def moved(self) -> bool:
+        """Whether one of the models judges a cell by the majority of the others."""
+        return any(one.moved for one in self.trusts)
+
     def by_pattern(self) -> dict[str, float]:
         """The temperature of the mixture."""
         return {"all": self.temperature}

@@ -12,6 +12,7 @@ from scipy.special import softmax
 from cytonym.errors import OptionError
 from cytonym.reserved import DOUBLETS, JUNK, REJECTED, UNKNOWN
 from cytonym.trust.said import Said
+from cytonym.trust.tally import Tally
 
 SHIFT = 3.0
 """How many times more cells than asked for may be Unknown before the user is told of a shift."""
@@ -31,6 +32,11 @@ class Reads(Protocol):
     @property
     def facts(self) -> Mapping[str, Any]:
         """How well that went on held-out cells."""
+        ...
+
+    @property
+    def moved(self) -> bool:
+        """Whether a cell is judged by the majority of the others: parts are not the whole."""
         ...
 
     def by_pattern(self) -> dict[str, float]:
@@ -83,8 +89,8 @@ class Answer:
         ``(cells,)`` object, of tuples of types, the most probable first; None without trust.
     strange
         ``(cells,)`` float32, above 0: rejected; None without trust.
-    notes, facts
-        What a user should know; what identifies the reading.
+    tally
+        How many cells a user should be told of (:func:`told`).
     """
 
     labels: np.ndarray
@@ -92,8 +98,7 @@ class Answer:
     probabilities: np.ndarray
     sets: np.ndarray | None = None
     strange: np.ndarray | None = None
-    notes: tuple[str, ...] = ()
-    facts: dict[str, Any] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
 
 
 def read(
@@ -111,46 +116,63 @@ def read(
     if trust is None:
         assert isinstance(said, Said)
         chance = softmax(said.scores, axis=1)
-        return Answer(known[chance.argmax(1)], chance.max(1), chance, notes=(UNTRIED,))
+        return Answer(known[chance.argmax(1)], chance.max(1), chance, tally=Tally(len(chance)))
     chance = trust.probabilities(said)
     within = trust.sets(said, coverage)
-    labels, strange = known[chance.argmax(1)], None
+    labels, strange, few = known[chance.argmax(1)], None, 0
+    tried = trust.tried(said)
+    if reject:
+        limit, doubled = trust.limits(reject)
+        strange = trust.strange(said) - np.float32(limit)
+        few = int((tried & np.isneginf(strange)).sum()) * bool(np.isfinite(limit))
+        labels = np.where(strange > 0, UNKNOWN, labels)
+        labels = np.where(trust.doubled(said) > doubled, DOUBLETS, labels)
+        labels = np.where(trust.junk(said), JUNK, labels)
+    tally = Tally(len(labels), int((~tried).sum()), few, int((labels == UNKNOWN).sum()))
+    sets = listed(chance, within, known)
+    return Answer(labels, chance.max(1), chance, sets, strange, tally)
+
+
+def asked(trust: Reads | None, *, coverage: float, reject: float) -> dict[str, Any]:
+    """What identifies a reading, for ``uns``."""
+    if trust is None:
+        return {}
+    return {
+        "calibration": {**trust.facts, "temperatures": trust.by_pattern()},
+        "asked": {"coverage": coverage, "reject": reject},
+    }
+
+
+def told(
+    tally: Tally, names: Sequence[str], trust: Reads | None, *, coverage: float, reject: float
+) -> tuple[str, ...]:
+    """What a user should know of the answers for the cells of ``tally``."""
+    if trust is None:
+        return (UNTRIED,)
     notes: list[str] = []
     if mixed_up := [name for name in names if name in REJECTED]:
         notes.append(
             f"types of the model are called {' and '.join(mixed_up)}, as rejected cells are: "
             "rename them in the reference"
         )
-    tried = trust.tried(said)
-    if not tried.all():
+    if tally.untried:
         notes.append(
-            f"{int((~tried).sum()):,} cells have other modalities than those held out: none "
+            f"{tally.untried:,} cells have other modalities than those held out: none "
             "of them is called Unknown, and their probabilities and sets were not tested"
         )
-    if reject:
-        limit, doubled = trust.limits(reject)
-        if np.isinf(limit):
-            notes.append(
-                f"no cell is called Unknown: {trust.facts['n']:,} held-out cells are too few to "
-                f"lose {reject:.1%} of them"
-            )
-        strange = trust.strange(said) - np.float32(limit)
-        if few := int((tried & np.isneginf(strange)).sum()) * np.isfinite(limit):
-            notes.append(
-                f"{few:,} cells are too few to be judged by their own majority: none of them is "
-                "called Unknown"
-            )
-        labels = np.where(strange > 0, UNKNOWN, labels)
-        labels = np.where(trust.doubled(said) > doubled, DOUBLETS, labels)
-        labels = np.where(trust.junk(said), JUNK, labels)
-        share = float((labels == UNKNOWN).mean()) if len(labels) else 0.0
-        notes += [_shifted(share, reject, coverage)] * (share > SHIFT * reject)
-    facts = {
-        "calibration": {**trust.facts, "temperatures": trust.by_pattern()},
-        "asked": {"coverage": coverage, "reject": reject},
-    }
-    sets = listed(chance, within, known)
-    return Answer(labels, chance.max(1), chance, sets, strange, tuple(notes), facts)
+    if reject and np.isinf(trust.limits(reject)[0]):
+        notes.append(
+            f"no cell is called Unknown: {trust.facts['n']:,} held-out cells are too few to "
+            f"lose {reject:.1%} of them"
+        )
+    if tally.few:
+        notes.append(
+            f"{tally.few:,} cells are too few to be judged by their own majority: none of them is "
+            "called Unknown"
+        )
+    share = tally.unknown / max(tally.cells, 1)
+    notes += [_shifted(share, reject, coverage)] * (0 < SHIFT * reject < share)
+    return tuple(notes)
 
 
 def check_shares(coverage: float, reject: float) -> None:
@@ -166,13 +188,14 @@ def listed(chance: np.ndarray, within: np.ndarray, names: np.ndarray) -> np.ndar
 
     A set that would be empty holds the most probable type.
     """
-    out = np.empty(len(chance), dtype=object)
     order = np.argsort(-chance, axis=1, kind="stable")
-    size = within.sum(1)
-    for row in range(len(chance)):
-        kept = order[row][within[row][order[row]]] if size[row] else order[row][:1]
-        out[row] = tuple(names[kept])
-    return out
+    inside = np.take_along_axis(within, order, axis=1)
+    inside[:, 0] |= ~inside.any(axis=1)
+    ranked = np.where(inside, order, -1).astype(np.int32)
+    kinds, place = np.unique(ranked, axis=0, return_inverse=True)
+    known = np.empty(len(kinds), dtype=object)
+    known[:] = [tuple(names[one[one >= 0]]) for one in kinds]
+    return known[np.ravel(place)]
 
 
 def _shifted(share: float, reject: float, coverage: float) -> str:

@@ -1,0 +1,55 @@
+"""Readers of files that were changed at random answer or refuse; what was found is kept."""
+
+import gzip
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cytonym.errors import CytonymError
+
+sys.path.append(str(Path(__file__).parent))
+from targets import FASTA, FRAGMENTS, TARGETS, ask, changed, rebuilt
+
+EXAMPLES = {name: target.example() for name, target in TARGETS.items()}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_true_file_is_read(name):
+    assert ask(TARGETS[name], EXAMPLES[name]) == "read"
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_file_with_changed_bytes_is_read_or_refused(name, seed):
+    ask(TARGETS[name], changed(EXAMPLES[name], np.random.default_rng(seed)))
+
+
+@pytest.mark.parametrize("name", ["h5ad", "h5mu", "10x"])
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_whole_file_of_odd_parts_is_read_or_refused(name, seed):
+    ask(TARGETS[name], rebuilt(EXAMPLES[name], np.random.default_rng(seed)))
+
+
+FOUND = {
+    "a place beyond 64 bits": (
+        "plain fragments",
+        FRAGMENTS + b"chr1\t5\t" + b"9" * 40 + b"\tA\t1\n",
+    ),
+    "the same, packed": ("fragments", gzip.compress(b"chr1\t" + b"9" * 5000 + b"\t7\tA\t1\n")),
+    "an empty line inside a sequence": ("fasta", FASTA[:60] + b"\n" + FASTA[60:]),
+    "a line of another length": ("fasta", FASTA.replace(b"ACGTNACGTA\n", b"ACGTNAC\nGTA\n", 1)),
+}
+
+
+@pytest.mark.parametrize(("name", "data"), FOUND.values(), ids=FOUND)
+def test_what_fuzzing_found_is_refused(name, data, tmp_path):
+    path = tmp_path / f"file{TARGETS[name].ending}"
+    path.write_bytes(data)
+    with pytest.raises(CytonymError):
+        TARGETS[name].read(path)
