@@ -114,7 +114,7 @@ def test_the_table_has_shares_and_the_two_nearest_types_as_worked_by_hand():
     unknown = np.arange(40) < 12
     chances = pd.DataFrame(np.tile([0.2, 0.5, 0.3], (40, 1)), columns=["B", "<script>", "a|b"])
     counts = rng.poisson(2, (40, 3)) + 1
-    found = populations(unknown, z, chances, Held(counts))
+    found = populations(unknown, z[unknown], chances, Held(counts))
     (row,) = found.table.to_dict(orient="records")
     assert (row["population"], row["cells"], row["share"]) == ("Unknown 1", 12, 0.3)
     assert (row["nearest"], row["second"]) == ("<script>", "a|b")
@@ -122,9 +122,9 @@ def test_the_table_has_shares_and_the_two_nearest_types_as_worked_by_hand():
     assert near == pytest.approx([0.5, 0.3, 0.5])
     assert found.names[:12].tolist() == ["Unknown 1"] * 12
     assert set(found.names[12:]) == {None}
-    single = populations(unknown, z, chances[["B"]], Held(counts)).table
+    single = populations(unknown, z[unknown], chances[["B"]], Held(counts)).table
     assert single.loc[0, "second"] == ""
-    scattered = populations(np.arange(40) < 4, z, chances, Held(counts))
+    scattered = populations(np.arange(40) < 4, z[:4], chances, Held(counts))
     assert scattered.names[:4].tolist() == ["scattered"] * 4
     assert len(scattered.table) == 0
 
@@ -261,8 +261,8 @@ def test_populations_of_multiome_cells_are_marked_by_genes_and_of_atac_alone_by_
     unknown = kinds == "type A"
     z = 20 * unknown[:, None] + np.random.default_rng(0).standard_normal((200, 4))
     chances = pd.DataFrame({"type B": np.ones(200)})
-    both = populations(unknown, z, chances, open_cells(pair)).markers
-    peaks = populations(unknown, z, chances, open_cells({"atac": pair["atac"]})).markers
+    both = populations(unknown, z[unknown], chances, open_cells(pair)).markers
+    peaks = populations(unknown, z[unknown], chances, open_cells({"atac": pair["atac"]})).markers
     assert len(both) == len(peaks) == 10
     assert both["feature"].str.startswith("SIM").all()
     assert {*peaks["feature"]} <= {*pair["atac"].var_names}
