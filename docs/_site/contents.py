@@ -27,7 +27,7 @@ CONTENTS: dict[str, list[str]] = {
         "docs/linear",
     ],
     "Measurements": ["docs/benchmarks", "docs/reproduce", "docs/datasets", "docs/peers"],
-    "Reference": ["docs/cli", "docs/api", "docs/formats", "docs/r"],
+    "Reference": ["docs/cli", "docs/api", "docs/scale", "docs/formats", "docs/r"],
     "Develop": ["CONTRIBUTING", "docs/contract", "docs/ecosystem", "CHANGELOG", "CODE_OF_CONDUCT"],
 }
 MORE = "More"
