@@ -165,7 +165,7 @@ class Annotator:
         said = self.asked(opened, batch_size=batch_size, progress=progress)
         shares = {"coverage": coverage, "reject": reject}
         found = read(said, self.label_names, self.trust, **shares)
-        tally = replace(found.tally, empty=opened.feed.n_empty, without=opened.feed.n_without)
+        tally = found.tally + opened.tally
         return Annotation(
             cells=said.cells,
             labels=found.labels,
@@ -207,9 +207,8 @@ class Annotator:
         said = self._walk(opened.feed, self._placed, batch_size, progress, "embedding")
         joint = said.pop("embedding")
         views = {name: view for name, view in said.items() if not np.isnan(view).all()}
-        feed = opened.feed
-        lacking = Tally(empty=feed.n_empty, without=feed.n_without).lacking()
-        notes, cells = (*opened.notes, *lacking), feed.source.cells
+        notes = (*opened.notes, *opened.tally.lacking())
+        cells = opened.feed.source.cells
         return Embedding(cells, joint, views, opened.coverage, notes, self.facts())
 
     def denoise(

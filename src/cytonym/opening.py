@@ -19,6 +19,7 @@ from cytonym.data.source import Cells
 from cytonym.errors import DataError, Problem
 from cytonym.methods import Method
 from cytonym.prep import inputs
+from cytonym.trust.tally import Tally
 from cytonym.types import CellSource, Checks, FeatureSpace, Transform
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ class Opened:
     feed: Feed
     coverage: Mapping[str, Coverage]
     notes: tuple[str, ...]
+
+    @property
+    def tally(self) -> Tally:
+        """Of the cells read so far, those that hold nothing, or nothing of one modality."""
+        return Tally(empty=self.feed.n_empty, without=self.feed.n_without)
 
     def of(self, rows: np.ndarray) -> Opened:
         """Only some of the cells (int)."""

@@ -19,7 +19,6 @@ from cytonym.opening import Data
 from cytonym.result import Annotation
 from cytonym.trust.jury import Jury
 from cytonym.trust.read import asked, read, told
-from cytonym.trust.tally import Tally
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,11 +87,7 @@ class Consensus:
         }
         best = names[found.probabilities.argmax(1)]
         alike = np.stack([one == best for one in answers.values()]).astype(np.float32)
-        feeds = [one.feed for one in opened]
-        each = [Tally(empty=one.n_empty, without=one.n_without).lacking() for one in feeds]
-        own = [
-            note for one, lacks in zip(opened, each, strict=True) for note in (*one.notes, *lacks)
-        ]
+        own = [note for one in opened for note in (*one.notes, *one.tally.lacking())]
         first = int(self.jury.weights.argmax())
         return Annotation(
             cells=said[0].cells,

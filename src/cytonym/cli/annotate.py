@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cytonym import Annotation
     from cytonym.compat import Tool
     from cytonym.ontology.cell_terms import CellTerms
+    from cytonym.parts import Parts
 
 
 MERGE = "merge"
@@ -117,17 +118,7 @@ def annotate(
     tool = _tool(compat, report)
     _check_voting(majority_voting, over_clustering, min_prop)
     place = _shard(shard)
-    for option, given in (
-        ("--shard", shard),
-        ("--dask", dask),
-        ("--generate-missing", generate_missing),
-    ):
-        if len(model) > 1 and given is not None:
-            raise CytonymError(f"{option} is for one --model\n    → give one of them")
-    if dask is not None and (shard is not None or generate_missing is not None):
-        raise CytonymError(
-            "--dask goes without --shard and --generate-missing\n    → leave one out"
-        )
+    _check_one_model(len(model), shard, dask, generate_missing)
     wanted = _term_level(by_term, review, level)
     if report is not None:
         check_table(report, ".html", query, atac, out, review, option="--report")
@@ -176,12 +167,8 @@ def annotate(
         else:
             parts = Parts.begin(folder, namer, opened, shards=place and place[1], **shares)
             if dask is not None:
-                from cytonym.spread import cluster, name_on
-
-                with cluster(dask) as client:
-                    todo = parts.missing()
-                    files: dict[str, Any] = {"model": model[0], "data": cells, "how": reading}
-                    name_on(client, parts, todo, progress=not quiet, **files)
+                files: dict[str, Any] = {"model": model[0], "data": cells, "how": reading}
+                _name_on_dask(dask, parts, files, progress=not quiet)
             elif shard != MERGE:
                 parts.name(parts.missing(place), progress=not quiet, **speed)
             if place is not None:
@@ -226,6 +213,31 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
         raise CytonymError(f"--shard {text} is no share\n    → write 1/10 to 10/10, or merge")
     return int(first), int(count)
+
+
+def _check_one_model(
+    models: int, shard: str | None, dask: str | None, generate_missing: Path | None
+) -> None:
+    """Options that several models, or Dask, do not take."""
+    for option, given in (
+        ("--shard", shard),
+        ("--dask", dask),
+        ("--generate-missing", generate_missing),
+    ):
+        if models > 1 and given is not None:
+            raise CytonymError(f"{option} is for one --model\n    → give one of them")
+    if dask is not None and (shard is not None or generate_missing is not None):
+        raise CytonymError(
+            "--dask goes without --shard and --generate-missing\n    → leave one out"
+        )
+
+
+def _name_on_dask(address: str, parts: Parts, files: Mapping[str, Any], *, progress: bool) -> None:
+    """Name the parts that are missing on a cluster, which is left afterwards."""
+    from cytonym.spread import cluster, name_on
+
+    with cluster(address) as client:
+        name_on(client, parts, parts.missing(), progress=progress, **files)
 
 
 def _tool(compat: str | None, report: Path | None) -> Tool | None:
