@@ -25,6 +25,7 @@ from cytonym.errors import CytonymError, ModelError, OptionError
 from cytonym.explaining import by_gene, by_sub_vector
 from cytonym.fit_report import FitReport
 from cytonym.methods import Completes, Method, Views, get
+from cytonym.nn.threads import threads_for
 from cytonym.opening import Data, Opened, open_for
 from cytonym.options import Options
 from cytonym.prep import bind_chain, chain_state, inputs, restore_chain
@@ -412,7 +413,8 @@ class Annotator:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.net.to(device)
         bar = tqdm(total=n_cells, desc=title, unit="cell", disable=not progress)
-        with bar, torch.inference_mode():
+        numbers = batch_size * sum(feed.inputs.widths.values())
+        with bar, threads_for(numbers, spare=1), torch.inference_mode():
             for rows, batch in feed.batches(batch_size):
                 for name, piece in said(batch.to(device)).items():
                     if name not in answer:

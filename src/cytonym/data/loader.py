@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix, vstack
 
+from cytonym.data.ahead import Item, ahead
 from cytonym.prep import Inputs
 from cytonym.types import Batch, CellSource, FeatureSpace, Matrix, SparseRows, Stage
 
@@ -60,8 +61,8 @@ class Feed:
     rows
         ``(cells,)`` int: which cells of the source take part.
     memory
-        Bytes that finished features and counts may take, each. Below, they are made once and
-        kept; above, every epoch reads them anew.
+        Bytes that finished features and counts may take. Below, they are made once and kept;
+        above, every epoch reads them anew, in the same order.
     domain
         0 reference, 1 query.
 
@@ -74,7 +75,7 @@ class Feed:
     inputs: Inputs
     y: np.ndarray
     rows: np.ndarray
-    memory: int = 2 * 1024**3
+    memory: int = 0
     domain: int = 0
     n_empty: int = 0
     n_without: dict[str, int] = field(default_factory=dict)
@@ -84,10 +85,12 @@ class Feed:
     _place: np.ndarray | None = field(default=None, repr=False)
     _tried: bool = field(default=False, repr=False)
 
-    def _fits(self) -> bool:
+    @property
+    def size(self) -> int:
+        """Bytes of finished features, were they kept."""
         plain, bound = self.inputs.plain, self.inputs.bound
         width = sum(len(one.space) for name, one in bound.items() if name not in plain)
-        return 4 * len(self.rows) * width <= self.memory
+        return 4 * len(self.rows) * width
 
     @property
     def cells(self) -> np.ndarray:
@@ -101,30 +104,36 @@ class Feed:
 
     def keep(self) -> None:
         """Make the features once and hold them, where they fit into ``memory``."""
-        if self._tried or not self._fits():
+        if self._tried or not len(self.rows) or self.size > self.memory:
             return
         self._tried = True
-        kept: dict[str, list[Any]] = {}
-        stored = 0
-        for modality in self.inputs.bound:
+        taken, counted = self.size, {name: [] for name in self.inputs.counts}
+        held = {name: np.empty(len(self.rows), np.int64) for name in self.inputs.bound}
+        kept = {
+            name: np.empty((len(self.rows), len(one.space)), np.float32)
+            for name, one in self.inputs.bound.items()
+            if name not in self.inputs.plain
+        }
+        for modality in held:
+            done = 0
             for block in SourceBlocks(self.source, modality, self.rows):
-                x, counts, held = self._made(modality, block)
-                kept.setdefault(f"held {modality}", []).append(held)
+                own = slice(done, done := done + block.shape[0])
+                x, counts, held[modality][own] = self._made(modality, block)
                 if x is not None:
-                    kept.setdefault(f"x {modality}", []).append(x)
+                    kept[modality][own] = x
                 if counts is not None:
-                    kept.setdefault(f"counts {modality}", []).append(counts)
-                    stored += 8 * counts.nnz
-                if stored > self.memory:
+                    counted[modality].append(counts)
+                    taken += 8 * counts.nnz
+                if taken > self.memory:
                     return
-        for modality in self.inputs.bound:
-            self._held[modality] = np.concatenate(kept[f"held {modality}"])
-            if f"x {modality}" in kept:
-                self._kept[modality] = np.concatenate(kept[f"x {modality}"])
-            if f"counts {modality}" in kept:
-                self._counts[modality] = csr_matrix(vstack(kept[f"counts {modality}"], "csr"))
+        self._held, self._kept = held, kept
+        self._counts = {n: csr_matrix(vstack(parts, "csr")) for n, parts in counted.items()}
         self._place = np.empty(int(self.rows.max()) + 1, dtype=np.int64)
         self._place[self.rows] = np.arange(len(self.rows))
+
+    def drop(self) -> None:
+        """Let go of what is held; it is read anew where it is asked for."""
+        self._held, self._kept, self._counts, self._place = {}, {}, {}, None
 
     def _made(
         self, modality: str, block: csr_matrix
@@ -177,10 +186,13 @@ class Feed:
         return there
 
     def batches(self, size: int) -> Iterator[tuple[np.ndarray, Batch]]:
-        """All cells in order, with their rows."""
-        for start in range(0, len(self.rows), size):
-            rows = self.rows[start : start + size]
-            yield rows, self.batch(rows)
+        """All cells in order, with their rows; the next ones are read meanwhile."""
+        parts = (self.rows[start : start + size] for start in range(0, len(self.rows), size))
+        return self._ahead((rows, self.batch(rows)) for rows in parts)
+
+    def _ahead(self, items: Iterator[Item]) -> Iterator[Item]:
+        """Read before they are asked for; what is held is at hand anyway."""
+        return ahead(items) if self._place is None else items
 
     # --- training ---------------------------------------------------------------------------
 
@@ -220,9 +232,9 @@ class Feed:
         streams = [
             self._stream(part, own, world, rng) for part in (taught[labelled], taught[~labelled])
         ]
-        for step in range(steps or own):
-            rows = np.concatenate([stream[step % own] for stream in streams])
-            yield self.batch(rows[rank::world])
+        places = (step % own for step in range(steps or own))
+        drawn = (np.concatenate([one[place] for one in streams])[rank::world] for place in places)
+        return self._ahead(self.batch(rows) for rows in drawn)
 
     def _stream(
         self, rows: np.ndarray, steps: int, world: int, rng: np.random.Generator
@@ -233,8 +245,7 @@ class Feed:
         size = -(-len(rows) // steps)
         size = -(-size // world) * world
         size = max(size, min(len(rows), world))
-        order = rng.permutation(rows) if self._place is not None else shuffled(rows, rng)
-        return np.resize(order, (steps, size))
+        return np.resize(shuffled(rows, rng), (steps, size))
 
 
 def shuffled(
@@ -244,9 +255,11 @@ def shuffled(
     chunk: int = CHUNK,
     window: int = WINDOW,
 ) -> np.ndarray:
-    """An order that a file can be read in: chunks of neighbours are shuffled, then the rows of
-    every ``window`` among themselves.
+    """An order that a file can be read in: of more rows than ``window``, chunks of neighbours are
+    shuffled, then the rows of every ``window`` among themselves.
     """
+    if len(rows) <= window:
+        return rng.permutation(rows)
     rows = np.sort(rows)
     starts = rng.permutation(np.arange(0, len(rows), chunk))
     order = np.concatenate([rows[start : start + chunk] for start in starts])

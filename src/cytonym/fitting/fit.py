@@ -29,6 +29,7 @@ from cytonym.fitting.choose import choose
 from cytonym.fitting.compare import compare, verdict
 from cytonym.fitting.run import Fitted, Query, Task, run, told
 from cytonym.fitting.trusting import learn_trust
+from cytonym.memory import LIMIT, Memory, room
 from cytonym.methods import Method, get, registry
 from cytonym.opening import Data, check_together, check_transforms, check_values, unread
 from cytonym.options import Settings, parse
@@ -54,6 +55,7 @@ def fit(
     validation: float = 0.1,
     batch: str | None = None,
     state: str | Path | None = None,
+    max_memory: Memory = LIMIT,
     progress: bool = True,
 ) -> Annotator:
     """Learn the cell types of a labelled reference, or what its cells are like without labels.
@@ -98,6 +100,10 @@ def fit(
         five or more of them; cells are drawn one by one otherwise.
     state
         A folder that keeps training states, from which a killed fit goes on.
+    max_memory
+        What the process may take, as bytes or ``"4GB"``. Features that fit in are kept, others are
+        made anew in each epoch, on another thread: this changes how long it takes, not the model.
+        What a network itself keeps of its reference (``seqalign``: the graph) comes on top.
     progress
         Show progress bars.
 
@@ -109,7 +115,7 @@ def fit(
     Raises
     ------
     OptionError
-        Unknown method or option.
+        Unknown method or option, or too little memory.
     DataError
         The reference cannot be used; all problems at once.
     TrainingError
@@ -120,6 +126,7 @@ def fit(
         raise OptionError(f"The seed is a number from 0 to 2^32 - 1; it is {seed}.")
     if not 0 <= validation < 1:
         raise OptionError(f"validation is a share, from 0 to below 1; it is {validation}.")
+    memory = room(max_memory)
     if method != "auto":
         check_labelled(get(method), labels)  # told before a large file is opened
     cells = open_cells(reference, layer=layer, genes=genes, modalities=modalities, genome=genome)
@@ -129,7 +136,9 @@ def fit(
         method, cells.spaces, labelled=labels is not None, dna=genome is not None
     )
     parsed = parse(recipe.Options, options, presets=recipe.presets)
-    task, found = _task(recipe, parsed, cells, labels, query, genome, genes, modalities, seed)
+    task, found = _task(
+        recipe, parsed, cells, labels, query, genome, genes, modalities, seed, memory
+    )
     notes += found
     parsed = _settled(recipe, parsed, task, notes)
     folder = Path(state) if state is not None else None
@@ -309,6 +318,7 @@ def _task(
     genes: str | None,
     modalities: Mapping[str, str] | None,
     seed: int,
+    memory: int,
 ) -> tuple[Task, list[str]]:
     """The reference made ready, with what was found on the way; all problems at once."""
     check_values(method, cells, cells.name)
@@ -358,11 +368,11 @@ def _task(
         what = f"only {len(names)} types have cells with {' or '.join(spaces)}"
         raise DataError(Problem(what, "give a reference with at least two"), subject=cells.name)
     if asked is None or not method.needs.query:
-        return Task(source, spaces, codes, names, seed), notes
+        return Task(source, spaces, codes, names, seed, memory), notes
     there, _ = align(asked, spaces, genes=None if genes not in _columns(asked) else genes, own=own)
     many = "1 cell" if len(asked) == 1 else f"{len(asked):,} cells"
     notes.append(f"learned from {many} of the query too, without labels")
-    return Task(source, spaces, codes, names, seed, Query(there, there.spaces)), notes
+    return Task(source, spaces, codes, names, seed, memory, Query(there, there.spaces)), notes
 
 
 def _shared(

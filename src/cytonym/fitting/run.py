@@ -28,13 +28,16 @@ from cytonym.types import CellSource, Clock, FeatureSpace, Slow, Stage, Telling,
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
-    """A reference made ready: aligned to its own space, labels as codes."""
+    """A reference made ready: aligned to its own space, labels as codes; ``memory`` bytes may be
+    taken by features that are kept.
+    """
 
     source: CellSource
     spaces: Mapping[str, FeatureSpace]
     y: np.ndarray
     names: np.ndarray
     seed: int
+    memory: int
     query: Query | None = None
 
 
@@ -44,6 +47,17 @@ class Query:
 
     source: CellSource
     spaces: Mapping[str, FeatureSpace]
+
+    def __len__(self) -> int:
+        return len(self.source.cells)
+
+    def feed(
+        self, method: Method, options: Any, transforms: Mapping[str, Any], memory: int
+    ) -> Feed:
+        """The way of these cells through fitted transforms."""
+        way = inputs(transforms, method.targets(options), self.spaces)
+        rows = np.arange(len(self))
+        return Feed(self.source, way, np.full(len(self), -1), rows, memory, domain=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +95,10 @@ def run(
                 transform.progress, transform.seed = progress, task.seed
         there = rows[task.source.present(modality)[rows]]
         fit_chain(chain, SourceBlocks(task.source, modality, there))
-    feed = Feed(task.source, inputs(transforms, method.targets(options), task.spaces), task.y, rows)
+    way = inputs(transforms, method.targets(options), task.spaces)
+    watched = rows[:0] if held is None else np.flatnonzero(held)
+    each = task.memory // (len(rows) + len(watched) + (len(task.query) if task.query else 0))
+    feed = Feed(task.source, way, task.y, rows, each * len(rows))
     torch.manual_seed(task.seed)
     widths = feed.inputs.widths
     net = method.build(widths, len(task.names), options)
@@ -89,24 +106,26 @@ def run(
     stages = method.stages(options, np.bincount(labelled, minlength=len(task.names)).tolist())
     if epochs is not None:
         stages = [replace(one, epochs=epochs[one.name], patience=None) for one in stages]
-    watched = None if held is None else feed.of(np.flatnonzero(held))
-    if watched is not None:
-        watched.keep()
+    asked = replace(feed.of(watched), memory=each * len(watched))
+    asked.keep()
     numbers = min(stages[-1].batch_size, len(rows)) * sum(widths.values())
     total = sum(stage.epochs for stage in stages)
-    taught = feed if task.query is None else with_query(method, options, transforms, feed, task)
+    taught = feed
+    if task.query is not None:
+        taught = Domains(feed, task.query.feed(method, options, transforms, each * len(task.query)))
     with threads_for(numbers), Watch(title, total, show=progress) as watch:
         history = train(
             net,
             stages,
             taught,
             seed=task.seed,
-            monitor=None if watched is None else partial(held_score, method, feed=watched),
+            monitor=partial(held_score, method, feed=asked) if len(watched) else None,
             state=None if folder is None else folder / f"{title}.safetensors",
             fingerprint=_fingerprint(method, options, task, rows, transforms),
             on_epoch=watch.epoch,
         )
     net.cpu().eval()
+    feed.drop()
     return Fitted(net, transforms, feed, history)
 
 
@@ -114,17 +133,6 @@ def told(fitted: Fitted) -> list[str]:
     """What transforms and network have to say."""
     parts = [*(one for chain in fitted.transforms.values() for one in chain), fitted.net]
     return [one.note for one in parts if isinstance(one, Telling) and one.note]
-
-
-def with_query(
-    method: Method, options: Any, transforms: Mapping[str, Any], feed: Feed, task: Task
-) -> Domains:
-    """The reference's cells, and those of the query, through the same transforms."""
-    assert task.query is not None
-    source = task.query.source
-    way = inputs(transforms, method.targets(options), task.query.spaces)
-    n = len(source.cells)
-    return Domains(feed, Feed(source, way, np.full(n, -1), np.arange(n), domain=1))
 
 
 def _fingerprint(

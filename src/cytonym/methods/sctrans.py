@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from cytonym.errors import OptionError
 from cytonym.methods.base import Method, Needs, part, solved
-from cytonym.nn.blocks import Block, feed_forward, observed, random_like
+from cytonym.nn.blocks import Block, feed_forward, normal, observed, random_like
 from cytonym.nn.losses import (
     Balance,
     Rebalance,
@@ -162,8 +162,8 @@ class Tokens(nn.Module):
         self.count = -(-width // self.size)
         self.width = width
         shape = (self.count if options.projection == "own" else 1, self.size, options.dim)
-        self.weight = nn.Parameter(torch.randn(shape) * self.size**-0.5)
-        self.position = nn.Parameter(torch.randn(self.count, options.dim) * 0.02)
+        self.weight = normal(*shape, spread=self.size**-0.5)
+        self.position = normal(self.count, options.dim, spread=0.02)
 
     def cut(self, x: Float[Tensor, "cells genes"]) -> Float[Tensor, "cells tokens size"]:
         """Consecutive sub-vectors; the last is filled up with zeros."""
@@ -349,14 +349,14 @@ class Decoder(nn.Module):
         width = options.decoder_dim
         self.enter = nn.Linear(options.dim, width)
         self.blank = nn.Parameter(torch.zeros(width))
-        self.position = nn.Parameter(torch.randn(count, width) * 0.02)
+        self.position = normal(count, width, spread=0.02)
         heads = max(h for h in (4, 2, 1) if width % h == 0)
         self.blocks = nn.ModuleList(
             Block(width, heads=heads) for _ in range(options.decoder_blocks)
         )
         self.norm = nn.LayerNorm(width)
         own = count if options.projection == "own" else 1
-        self.weight = nn.Parameter(torch.randn(own, width, options.sub_vector) * width**-0.5)
+        self.weight = normal(own, width, options.sub_vector, spread=width**-0.5)
         self.bias = nn.Parameter(torch.zeros(count, options.sub_vector))
         self.count = count
 

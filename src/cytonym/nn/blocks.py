@@ -25,6 +25,13 @@ def has_gaps(x: Float[Tensor, "cells features"]) -> bool:
     return bool(torch.isnan(x.detach().sum())) and bool(torch.isnan(x).any())
 
 
+def normal(*shape: int, spread: float) -> nn.Parameter:
+    """Weights to begin with: normal numbers of this standard deviation."""
+    weight = torch.empty(shape)
+    # Where only sizes are asked for, drawing would load torch's compiler: two seconds for nothing.
+    return nn.Parameter(weight if weight.is_meta else weight.normal_(std=spread))
+
+
 def random_like(
     key: Int[Tensor, " cells"], width: int, *, seed: int
 ) -> Float[Tensor, "cells width"]:

@@ -12,14 +12,15 @@ WORTH = 250_000
 
 
 @contextmanager
-def threads_for(numbers: int) -> Iterator[int]:
-    """Inside, torch uses one thread for each ``WORTH`` numbers, never more than before.
+def threads_for(numbers: int, *, spare: int = 0) -> Iterator[int]:
+    """Inside, torch uses one thread for each ``WORTH`` numbers, never more than before less
+    ``spare`` (for one that reads meanwhile).
 
     On a busy machine threads that wait for one another at every small operation make a fit
     ten times slower; yields the number used.
     """
     before = torch.get_num_threads()
-    used = max(1, min(before, numbers // WORTH))
+    used = max(1, min(before - spare, numbers // WORTH))
     torch.set_num_threads(used)
     try:
         yield used

@@ -85,7 +85,11 @@ def _signs(said: Said, z: np.ndarray) -> np.ndarray:
     p = np.sort(softmax(said.scores.astype(np.float64), axis=1), axis=1)[:, ::-1]
     first, second = p[:, 0], p[:, min(1, p.shape[1] - 1)]
     rest = second / (1 - first).clip(1e-9)
-    rows = NearestNeighbors(n_neighbors=min(NEAREST, len(z))).fit(z).kneighbors(said.z)[1]
+    rows = (
+        NearestNeighbors(n_neighbors=min(NEAREST, len(z)), algorithm="brute")
+        .fit(z)
+        .kneighbors(said.z)[1]
+    )
     near = ((rows >= len(z) / 2).sum(1) + 0.5) / (rows.shape[1] + 1)
     return np.stack([_odds(first), _odds(rest), _odds(near)], axis=1)
 

@@ -1,0 +1,62 @@
+"""How much memory work may take, and how much it takes."""
+
+from __future__ import annotations
+
+import psutil
+from pydantic import ByteSize, TypeAdapter, ValidationError
+
+from cytonym.errors import OptionError
+
+Memory = int | str
+"""Bytes, or words like ``"4GB"`` and ``"500 MiB"``."""
+
+LIMIT = "4GB"
+"""What a fit may take where nothing is said."""
+
+WORK = 1024**3
+"""What a fit takes beside its libraries and the features that it keeps (``docs/scale.md``)."""
+
+
+def in_bytes(memory: Memory) -> int:
+    """Bytes of words like ``"4GB"``.
+
+    Raises
+    ------
+    OptionError
+        These are no such words.
+    """
+    try:
+        found = int(TypeAdapter(ByteSize).validate_python(memory))
+    except ValidationError as error:
+        raise OptionError(f"{memory!r} is no amount of memory; write 4GB or 500MiB.") from error
+    if found <= 0:
+        raise OptionError(f"Memory is more than nothing; it is {memory!r}.")
+    return found
+
+
+def resident() -> int:
+    """Bytes that this process holds now."""
+    return psutil.Process().memory_info().rss
+
+
+def room(memory: Memory) -> int:
+    """Bytes that a fit may keep features in: what is left beside the libraries and its work.
+
+    Raises
+    ------
+    OptionError
+        Not even the work fits.
+    """
+    least = resident() + WORK
+    left = in_bytes(memory) - least
+    if left < 0:
+        raise OptionError(
+            f"A fit takes {words(least)} beside the features that it keeps, and max_memory is "
+            f"{words(in_bytes(memory))}; give at least {words(least + 1e8)}."
+        )
+    return left
+
+
+def words(size: float) -> str:
+    """Bytes as people write them: ``3.2 GB``."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"
