@@ -25,6 +25,7 @@ LAYERS = [
         "places",
         "explaining",
         "trust",
+        "quick",
         "ontology",
         "regulation",
     ],
@@ -32,6 +33,7 @@ LAYERS = [
     [
         "annotator",
         "asking",
+        "forecast",
         "opening",
         "decoding",
         "fitting",

@@ -24,11 +24,14 @@ from cytonym.decoding import Decoded, decoded, with_generated
 from cytonym.errors import CytonymError, ModelError, OptionError
 from cytonym.explaining import by_gene, by_sub_vector
 from cytonym.fit_report import FitReport
+from cytonym.forecast import foretell
+from cytonym.memory import Memory
 from cytonym.methods import Completes, Method, Views, get
 from cytonym.nn.threads import threads_for
 from cytonym.opening import Data, Opened, open_for
 from cytonym.options import Options
 from cytonym.prep import bind_chain, chain_state, inputs, restore_chain
+from cytonym.quick import Quick
 from cytonym.result import Annotation, Embedding
 from cytonym.trust.read import asked, check_shares, read, told
 from cytonym.trust.reference import under
@@ -64,6 +67,10 @@ class Annotator:
         ``(types, tokens)``; empty where the method cannot explain.
     trust
         How its scores are calibrated, learned on held-out cells; None where there were too few.
+    quick
+        How the answers of :meth:`fast` compare; None where it has none.
+    note
+        What is to be known of all its answers; may be empty.
     """
 
     method: Method
@@ -76,6 +83,8 @@ class Annotator:
     report: FitReport
     salience: Mapping[str, np.ndarray]
     trust: Trust | None = None
+    quick: Quick | None = None
+    note: str = ""
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(space):,} {name}" for name, space in self.spaces.items())
@@ -93,6 +102,7 @@ class Annotator:
         coverage: float = 0.9,
         reject: float = 0.05,
         batch_size: int = 512,
+        max_memory: Memory | None = None,
         progress: bool = True,
     ) -> Annotation:
         """Name the cells of ``data``; writes nothing.
@@ -117,17 +127,22 @@ class Annotator:
             seen; 0: none is.
         batch_size
             Cells at a time; the answer does not depend on it.
+        max_memory
+            What the process may take, as bytes or ``"4GB"``: more is refused before it begins.
 
         Raises
         ------
         DataError
             The data cannot be read, or share too few features with the reference.
         OptionError
-            The model was fitted without labels, or ``generate_missing`` cannot help.
+            The model was fitted without labels, ``generate_missing`` cannot help, or
+            ``max_memory`` is too little.
         """
         check_shares(coverage, reject)
         how = Reading(genes, layer, modalities, genome)
         opened = self.opened_to_name(data, how, generate_missing, progress=progress)
+        n = len(opened.feed.rows)
+        foretell(self, opened, part=n, max_memory=max_memory, batch_size=batch_size)
         return self.answer(
             opened, coverage=coverage, reject=reject, batch_size=batch_size, progress=progress
         )
@@ -188,7 +203,7 @@ class Annotator:
     ) -> tuple[str, ...]:
         """What a user should know of the answers for the cells of ``tally``."""
         said = told(tally, self.label_names, self.trust, coverage=coverage, reject=reject)
-        return (*opened.notes, *tally.lacking(), *said)
+        return (*opened.notes, *([self.note] if self.note else []), *tally.lacking(), *said)
 
     def embed(
         self,
@@ -343,6 +358,30 @@ class Annotator:
             raise OptionError(f"This {self.method.name!r} model has no sub-vectors.")
         return by_sub_vector(self.salience, names, self.label_names, top)
 
+    def fast(self) -> Annotator:
+        """The same model naming cells with less work (SCTrans: by its light encoder, Eq. 7), with
+        a calibration of its own; its answers say how often both agreed on held-out cells.
+
+        Raises
+        ------
+        OptionError
+            There is no such way, or it was not compared on held-out cells.
+        """
+        options = self.method.quick(self.options)
+        if options is None:
+            name = self.method.name
+            raise OptionError(f"{name} with these options has no faster way of naming cells.")
+        if self.quick is None:
+            raise OptionError(
+                "The faster way of this model was never compared with its own answers on held-out "
+                "cells (too few, or an older model); fit it again, or do without --fast."
+            )
+        way = inputs(self.transforms, self.method.targets(options), self.spaces)
+        net = self.method.build(way.widths, len(self.label_names), options)
+        net.load_state_dict(self.net.state_dict())
+        told = {"trust": self.quick.trust, "quick": None, "note": self.quick.note}
+        return replace(self, options=options, net=net.eval(), **told)
+
     def feature_names(self) -> np.ndarray:
         """``(features,)`` str: the features that the network reads, of the first modality."""
         modality = next(iter(self.transforms))
@@ -370,9 +409,12 @@ class Annotator:
         arrays |= {f"salience/{name}": array for name, array in self.salience.items()}
         if self.trust is not None:
             arrays |= {f"trust/{name}": array for name, array in self.trust.state().items()}
+        if self.quick is not None:
+            arrays |= {f"quick/{name}": array for name, array in self.quick.state().items()}
         facts = {
             **self.facts(),
             "trust": None if self.trust is None else self.trust.to_dict(),
+            "quick": None if self.quick is None else self.quick.to_dict(),
             "options": self.options.model_dump(mode="json"),
             "labels": self.label_names,
             "modalities": [*self.spaces],
@@ -454,16 +496,18 @@ def load(path: str | Path) -> Annotator:
         net.load_state_dict(bundle.weights)
         salience = dict(under("salience/", arrays))
         report = FitReport.from_dict(facts["report"])
-        seed, labels, trust = facts["seed"], facts["labels"], None
+        seed, labels, trust, quick = facts["seed"], facts["labels"], None, None
         if facts.get("trust") is not None:
             trust = Trust.restore(facts["trust"], dict(under("trust/", arrays)))
+        if facts.get("quick") is not None:
+            quick = Quick.restore(facts["quick"], dict(under("quick/", arrays)))
     except CytonymError as error:
         raise ModelError(f"The model {path} does not hold together: {error}") from error
     except NOT_WHOLE as error:
         raise ModelError(f"The model {path} does not hold together: {error!r}.") from error
     net.eval()
     return Annotator(
-        method, options, seed, labels, spaces, transforms, net, report, salience, trust
+        method, options, seed, labels, spaces, transforms, net, report, salience, trust, quick
     )
 
 

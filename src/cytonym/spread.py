@@ -27,6 +27,7 @@ def name_on(
     model: Path,
     data: Path | dict[str, Path],
     how: Reading,
+    fast: bool = False,
     progress: bool = True,
 ) -> None:
     """Name ``numbers`` of ``parts`` on the workers of ``client``, each part once.
@@ -40,6 +41,8 @@ def name_on(
         A ``distributed.Client``; its workers see ``model``, ``data`` and the folder of the parts.
     model, data, how
         What ``parts`` were begun with, as paths.
+    fast
+        Whether they were begun with ``model.fast()``.
 
     Raises
     ------
@@ -51,6 +54,7 @@ def name_on(
     job = json.dumps(
         {
             "model": str(model.absolute()),
+            "fast": fast,
             "data": _absolute(data),
             "how": [how.genes, how.layer, how.modalities, how.genome and str(how.genome)],
             "folder": str(parts.folder.absolute()),
@@ -95,6 +99,7 @@ def _opened(job: str) -> Parts:
     facts = json.loads(job)
     genes, layer, modalities, genome = facts["how"]
     model = load(facts["model"])
+    model = model.fast() if facts["fast"] else model
     opened = model.opened(facts["data"], Reading(genes, layer, modalities, genome))
     return Parts.begin(Path(facts["folder"]), model, opened, **facts["shares"])
 

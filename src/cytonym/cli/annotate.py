@@ -16,6 +16,7 @@ from cytonym.cli.options import (
     Genome,
     Key,
     Layer,
+    MaxMemory,
     Modality,
     Offline,
     Quiet,
@@ -67,6 +68,10 @@ def annotate(
         float, typer.Option(help="Share of known cells that may be lost to Unknown; 0: no Unknown.")
     ] = 0.05,
     batch_size: BatchSize = 512,
+    max_memory: MaxMemory = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Name with less work (sctrans), nearly alike.")
+    ] = False,
     report: Annotated[
         Path | None, typer.Option(metavar="OUT.html", help="Also write a page about the names.")
     ] = None,
@@ -118,7 +123,17 @@ def annotate(
     tool = _tool(compat, report)
     _check_voting(majority_voting, over_clustering, min_prop)
     place = _shard(shard)
-    _check_one_model(len(model), shard, dask, generate_missing)
+    _check_one_model(
+        len(model),
+        dask,
+        {
+            "--shard": shard,
+            "--dask": dask,
+            "--generate-missing": generate_missing,
+            "--max-memory": max_memory,
+            "--fast": fast or None,
+        },
+    )
     wanted = _term_level(by_term, review, level)
     if report is not None:
         check_table(report, ".html", query, atac, out, review, option="--report")
@@ -132,13 +147,15 @@ def annotate(
     import cytonym
     from cytonym.additions import check_free
     from cytonym.data.read import Reading
-    from cytonym.parts import Parts
+    from cytonym.forecast import foretell
+    from cytonym.parts import CELLS, Parts
     from cytonym.result import added_names, group_names
     from cytonym.trust.read import check_shares
     from cytonym.view.text import table
 
     check_shares(coverage, reject)
     namer = cytonym.load(model[0]) if len(model) == 1 else cytonym.consensus(model)
+    namer = namer.fast() if isinstance(namer, cytonym.Annotator) and fast else namer
     if wanted is not None and namer.label_names:
         cytonym.map_labels(namer.label_names, review=review)  # a bad file is told first
     cells = one_or_both(query, atac)
@@ -161,13 +178,20 @@ def annotate(
     else:
         reading = Reading(genes, layer, named, genome)
         opened = namer.opened_to_name(cells, reading, generate_missing, progress=not quiet)
+        if shard != MERGE:
+            foretell(namer, opened, part=CELLS, max_memory=max_memory, **speed)
         folder = out.with_name(f"{out.name}.parts")
         if dask is None and shard is None and not Parts.pay(folder, opened):
             calls = namer.answer(opened, progress=not quiet, **shares, **speed)
         else:
             parts = Parts.begin(folder, namer, opened, shards=place and place[1], **shares)
             if dask is not None:
-                files: dict[str, Any] = {"model": model[0], "data": cells, "how": reading}
+                files: dict[str, Any] = {
+                    "model": model[0],
+                    "fast": fast,
+                    "data": cells,
+                    "how": reading,
+                }
                 _name_on_dask(dask, parts, files, progress=not quiet)
             elif shard != MERGE:
                 parts.name(parts.missing(place), progress=not quiet, **speed)
@@ -215,21 +239,14 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     return int(first), int(count)
 
 
-def _check_one_model(
-    models: int, shard: str | None, dask: str | None, generate_missing: Path | None
-) -> None:
+def _check_one_model(models: int, dask: str | None, given: Mapping[str, Any]) -> None:
     """Options that several models, or Dask, do not take."""
-    for option, given in (
-        ("--shard", shard),
-        ("--dask", dask),
-        ("--generate-missing", generate_missing),
-    ):
-        if models > 1 and given is not None:
-            raise CytonymError(f"{option} is for one --model\n    → give one of them")
-    if dask is not None and (shard is not None or generate_missing is not None):
-        raise CytonymError(
-            "--dask goes without --shard and --generate-missing\n    → leave one out"
-        )
+    there = [option for option, value in given.items() if value is not None]
+    if models > 1 and there:
+        raise CytonymError(f"{there[0]} is for one --model\n    → give one of them")
+    apart = [one for one in there if one in ("--shard", "--generate-missing")]
+    if dask is not None and apart:
+        raise CytonymError(f"--dask goes without {apart[0]}\n    → leave one out")
 
 
 def _name_on_dask(address: str, parts: Parts, files: Mapping[str, Any], *, progress: bool) -> None:

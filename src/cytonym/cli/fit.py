@@ -19,6 +19,7 @@ from cytonym.cli.options import (
     one_or_both,
 )
 from cytonym.cli.shown import talk
+from cytonym.memory import LIMIT
 from cytonym.places import check_model, state_folder
 
 
@@ -50,6 +51,10 @@ def fit(
     genes: Genes = None,
     layer: Layer = None,
     modality: Modality = None,
+    max_memory: Annotated[
+        str,
+        typer.Option(metavar="SIZE", help="What may be taken; features beyond it are made anew."),
+    ] = LIMIT,
     quiet: Quiet = False,
 ) -> None:
     """Learn to name cells from a labelled reference (or, with dcca, what cells are like).
@@ -82,6 +87,7 @@ def fit(
             layer=layer,
             modalities=named,
             state=state,
+            max_memory=max_memory,
             progress=not quiet,
         )
         model.save(out)

@@ -37,6 +37,10 @@ Offline = Annotated[
 ]
 Key = Annotated[str, typer.Option(metavar="NAME", help="Name of the predicted column.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Cells at a time.")]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="What the process may take, such as 4GB; more is refused."),
+]
 Decoded = Annotated[
     Path, typer.Option(metavar="OUT", help="A .zarr (float16), or .h5ad / .h5mu (float32).")
 ]

@@ -107,7 +107,8 @@ class Feed:
         if self._tried or not len(self.rows) or self.size > self.memory:
             return
         self._tried = True
-        taken, counted = self.size, {name: [] for name in self.inputs.counts}
+        taken = self.size
+        counted: dict[str, list[csr_matrix]] = {name: [] for name in self.inputs.counts}
         held = {name: np.empty(len(self.rows), np.int64) for name in self.inputs.bound}
         kept = {
             name: np.empty((len(self.rows), len(one.space)), np.float32)
@@ -117,8 +118,9 @@ class Feed:
         for modality in held:
             done = 0
             for block in SourceBlocks(self.source, modality, self.rows):
-                own = slice(done, done := done + block.shape[0])
-                x, counts, held[modality][own] = self._made(modality, block)
+                x, counts, found = self._made(modality, block)
+                own = slice(done, done := done + len(found))
+                held[modality][own] = found
                 if x is not None:
                     kept[modality][own] = x
                 if counts is not None:

@@ -38,6 +38,11 @@ class Rows(Protocol):
         """What the user should know about how it is read."""
         ...
 
+    @property
+    def loads(self) -> int:
+        """Bytes that the first read takes into memory, and that stay there."""
+        ...
+
     def read(self, rows: np.ndarray, *, observed: bool = False) -> csr_matrix:
         """``rows`` (int, any order, repeats allowed) as they are stored, cells × features.
 
@@ -74,6 +79,7 @@ class MemoryRows:
 
     matrix: Any
     note: str | None = None
+    loads = 0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -114,6 +120,11 @@ class MappedRows:
         """What the user should know about how it is read."""
         return self.rows.note
 
+    @property
+    def loads(self) -> int:
+        """Those of the matrix that is seen."""
+        return self.rows.loads
+
     def read(self, rows: np.ndarray, *, observed: bool = False) -> csr_matrix:
         """``rows`` as they are stored, those without values empty."""
         wanted = self.index[rows]
@@ -134,6 +145,7 @@ class SparseDiskRows:
     indptr: np.ndarray
     shape: tuple[int, int]
     note: str | None = None
+    loads = 0
 
     @property
     def nnz(self) -> int:
@@ -170,6 +182,7 @@ class DenseDiskRows:
 
     array: Any
     note: str | None = None
+    loads = 0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -218,6 +231,11 @@ class ColumnDiskRows:
             "the matrix is stored column-wise (csc): it cannot be streamed by cell and is loaded "
             f"into memory once ({self.nnz * 8 / 1e9:.2g} GB). Store it as csr to stream it."
         )
+
+    @property
+    def loads(self) -> int:
+        """The values as they are stored and, for a moment, by rows."""
+        return 16 * self.nnz
 
     @cached_property
     def _loaded(self) -> MemoryRows:

@@ -28,11 +28,12 @@ from cytonym.fit_report import FitReport
 from cytonym.fitting.choose import choose
 from cytonym.fitting.compare import compare, verdict
 from cytonym.fitting.run import Fitted, Query, Task, run, told
-from cytonym.fitting.trusting import learn_trust
+from cytonym.fitting.trusting import learn_quick, learn_trust
 from cytonym.memory import LIMIT, Memory, room
 from cytonym.methods import Method, get, registry
 from cytonym.opening import Data, check_together, check_transforms, check_values, unread
 from cytonym.options import Settings, parse
+from cytonym.quick import Quick
 from cytonym.trust.read import UNTRIED
 from cytonym.trust.trust import Trust
 from cytonym.types import FeatureSpace
@@ -193,6 +194,7 @@ def fit(
         report,
         salience,
         found.trust,
+        found.quick,
     )
 
 
@@ -206,6 +208,7 @@ class _Learned:
     history: Sequence[dict[str, Any]] = ()
     notes: Sequence[str] = ()
     trust: Trust | None = None
+    quick: Quick | None = None
 
 
 def _twice(
@@ -227,8 +230,11 @@ def _twice(
         notes = [*notes, "Interrupted: the last stage did not run to its end"]
     history = (trial or final).history.records
     whole = trial is not None and not final.history.interrupted
-    trust = learn_trust(method, trial, final, task, held) if trial and whole else None
-    return _Learned(final, table, per_type, history, notes, trust)
+    if trial is None or not whole:
+        return _Learned(final, table, per_type, history, notes)
+    trust = learn_trust(method, trial, final, task, held)
+    quick = learn_quick(method, options, trial, final, task, held)
+    return _Learned(final, table, per_type, history, notes, trust, quick)
 
 
 def _once(
@@ -248,7 +254,8 @@ def _once(
         return _Learned(fitted, history=history)
     table, per_type = compare(method, fitted, task, known, progress)
     trust = learn_trust(method, fitted, fitted, task, held)
-    return _Learned(fitted, table, per_type, history, verdict(table), trust)
+    quick = learn_quick(method, options, fitted, fitted, task, held)
+    return _Learned(fitted, table, per_type, history, verdict(table), trust, quick)
 
 
 def _settled(method: Method, options: Any, task: Task, notes: list[str]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +13,9 @@ from cytonym.asking import collected, said_of
 from cytonym.data.altered import Doubled, Thinned, pairs_of
 from cytonym.data.loader import Feed
 from cytonym.evaluate.splits import sample
-from cytonym.fitting.run import Fitted, Task
+from cytonym.fitting.run import Fitted, Task, predict
 from cytonym.methods import Method
+from cytonym.quick import Quick
 from cytonym.trust.axes import VALUES, Axes
 from cytonym.trust.doublets import MADE
 from cytonym.trust.quality import SHARES, Quality
@@ -64,6 +66,32 @@ def learn_trust(
     axes = _axes(final, task)
     axes = {name: axes[name].first(k) for name, k in many.items()}
     return found.on(*_learned(method, final, task, axes))
+
+
+def learn_quick(
+    method: Method, options: Any, trial: Fitted, final: Fitted, task: Task, held: np.ndarray
+) -> Quick | None:
+    """The same for the quick way of naming cells, and how often both agree on ``held`` (bool).
+
+    None where the method has no such way with these options, or too few cells were held out.
+    """
+    quick = method.quick(options)
+    if quick is None:
+        return None
+    hurried = {id(one): _with_options(method, quick, one, task) for one in (trial, final)}
+    trust = learn_trust(method, hurried[id(trial)], hurried[id(final)], task, held)
+    if trust is None:
+        return None
+    asked = trial.feed.of(np.flatnonzero(held & (task.y >= 0)))
+    both = [predict(method, one.net, asked) for one in (trial, hurried[id(trial)])]
+    return Quick(len(asked.rows), round(float((both[0] == both[1]).mean()), 4), trust)
+
+
+def _with_options(method: Method, options: Any, fitted: Fitted, task: Task) -> Fitted:
+    """The same weights in a network of other options."""
+    net = method.build(fitted.feed.inputs.widths, len(task.names), options)
+    net.load_state_dict(fitted.net.state_dict())
+    return replace(fitted, net=net.eval())
 
 
 def ask(method: Method, fitted: Fitted, feed: Feed, axes: Mapping[str, Axes]) -> Said:

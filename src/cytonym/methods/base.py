@@ -62,6 +62,12 @@ class Method(ABC, Generic[Opts]):
         """Options with what goes by the labelled cells of each type decided, once for all fits."""
         return options
 
+    def quick(self, options: Opts) -> Opts | None:
+        """Options with which the same weights name cells with less work, nearly alike; None where
+        there are none.
+        """
+        return None
+
     def own(self, options: Opts) -> frozenset[str]:
         """Modalities whose columns stay each data set's own: the transforms bind to any."""
         return frozenset()

@@ -99,6 +99,9 @@ class SCTransOptions(Options):
         f"fewer than {FEW} cells in the mean, else none",
     )
     light: bool = Field(True, description="train the light encoder (Eq. 4, 5, 7)")
+    encoder: Literal["full", "light"] = Field(
+        "full", description="which encoder names cells: E, or E_S with less work"
+    )
     mutual: bool = Field(False, description="the encoder learns from the light one too")
     standardise: bool = Field(True, description="standardise S within the cell; Eq. 4 does not")
     sharpness: PositiveFloat = Field(5.0, description="T of Eq. 4")
@@ -128,8 +131,10 @@ class SCTransOptions(Options):
                 f"dim {self.dim} must be a multiple of scales × heads = {parts}; "
                 f"{parts * max(round(self.dim / parts), 1)} is near"
             )
-        if not self.light and (self.keep < 1 or self.mutual):
-            raise ValueError("keep below 1 and mutual need the light encoder: set light=true")
+        if not self.light and (self.keep < 1 or self.mutual or self.encoder == "light"):
+            raise ValueError(
+                "keep below 1, mutual and encoder=light need the light encoder: set light=true"
+            )
         if self.classification == "bce" and self.balance in ("weights", "logits"):
             raise ValueError("balance needs classification=ce")
         return self
@@ -178,15 +183,23 @@ class Tokens(nn.Module):
         A sub-vector with hidden genes is scaled up by the share that is left, so that its
         token does not shrink.
         """
-        parts, weight = self.cut(x), self.weight.expand(self.count, -1, -1)
         if seen.all():
-            shown = seen.new_ones(len(x), self.count)
-        else:
-            known = self.cut(seen.to(x.dtype)).sum(2)
-            genes = self.cut(torch.ones_like(x[:1])).sum(2)
-            parts, shown = parts * (genes / known.clamp_min(1)).unsqueeze(2), known > 0
-        tokens = torch.bmm(parts.transpose(0, 1), weight).transpose(0, 1)
-        return tokens + self.position, shown
+            return self.project(x) + self.position, seen.new_ones(len(x), self.count)
+        known = self.cut(seen.to(x.dtype)).sum(2)
+        genes = self.cut(torch.ones_like(x[:1])).sum(2)
+        tokens = self.project(x) * (genes / known.clamp_min(1)).unsqueeze(2)
+        return tokens + self.position, known > 0
+
+    def project(self, x: Float[Tensor, "cells genes"]) -> Float[Tensor, "cells tokens dim"]:
+        """Every sub-vector times its weights; the last one, which may be shorter, by itself."""
+        weight = self.weight.expand(self.count, -1, -1)
+        whole, rest = divmod(self.width, self.size)
+        parts = x[:, : whole * self.size].unflatten(1, (whole, self.size))
+        tokens = torch.bmm(parts.transpose(0, 1), weight[:whole]).transpose(0, 1)
+        if not rest:
+            return tokens
+        last = x[:, whole * self.size :] @ weight[-1, :rest]
+        return torch.cat([tokens, last.unsqueeze(1)], dim=1)
 
 
 class Visible:
@@ -453,6 +466,12 @@ class SCTransNet(nn.Module):
         ]
         return torch.stack(spread).mean(0)
 
+    def light_encode(self, tokens: Tensor, shown: Tensor) -> Float[Tensor, "cells dim"]:
+        """Z of E_S, with every coefficient of Eq. 5 at 1: M would take E's own blocks first."""
+        assert self.light is not None
+        visible = Visible(shown)
+        return self.light.encoder(visible.take(tokens), visible)[0]
+
     def select(
         self, tokens: Tensor, shown: Tensor, keep: float | Float[Tensor, "cells 1"]
     ) -> Bool[Tensor, "cells tokens"]:
@@ -691,10 +710,17 @@ class SCTrans(Method[SCTransOptions]):
         solve = Step(linear_loss(n_cells, even), part("linear"), Optim(solver="lbfgs"))
         return (solved("linear", (solve,), n_cells), joint)
 
+    def quick(self, options: SCTransOptions) -> SCTransOptions | None:
+        """The light encoder names the cells, which it was taught by E (Eq. 7)."""
+        return options.but(encoder="light") if options.light else None
+
     def predict(self, net: nn.Module, batch: Batch) -> Output:
         """Reads the whole cell, or with ``keep`` < 1 its salient sub-vectors in a second pass."""
         assert isinstance(net, SCTransNet)
         x, tokens, shown = net.look(batch.x["rna"])
+        if net.options.encoder == "light":
+            z = net.light_encode(tokens, shown)
+            return Output(z, net.join(net.main.names(z), x, shown))
         if net.options.keep < 1 and net.light is not None:
             shown = net.select(tokens, shown, net.options.keep)
         z, *_ = net.encode(tokens, shown)

@@ -1,0 +1,97 @@
+"""What it takes to name many cells, told before it begins."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cytonym.errors import OptionError
+from cytonym.memory import Memory, in_bytes, resident, words
+
+if TYPE_CHECKING:
+    from cytonym.annotator import Annotator
+    from cytonym.opening import Opened
+
+log = logging.getLogger("cytonym")
+
+MANY = 50_000
+"""Cells whose naming takes long enough to tell how long."""
+
+FACTS = 350
+"""Bytes of a cell's name, label, set and the like (``docs/scale.md``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """About ``seconds`` and ``memory`` bytes, of the whole process, for so many ``cells``."""
+
+    cells: int
+    seconds: float
+    memory: int
+
+    def __str__(self) -> str:
+        return f"{self.cells:,} cells: about {_span(self.seconds)} and {words(self.memory)}"
+
+
+def forecast(model: Annotator, opened: Opened, *, part: int, batch_size: int = 512) -> Forecast:
+    """From naming two batches, of which the second is timed; ``part`` cells are named at once."""
+    rows, n = opened.feed.rows, len(opened.feed.rows)
+    for start in (0, batch_size):
+        some = opened.of(rows[start : start + batch_size])
+        begin = time.perf_counter()
+        found = model.answer(some, coverage=0.9, reject=0.05, batch_size=batch_size, progress=False)
+    pace = (time.perf_counter() - begin) / max(len(found), 1)
+    types, dim = len(model.label_names), found.embedding.shape[1]
+    kept = n * (8 * types + FACTS)
+    at_work = min(part, n) * 4 * (6 * types + 4 * dim + 100)
+    return Forecast(n, pace * n, resident() + kept + at_work)
+
+
+def foretell(
+    model: Annotator,
+    opened: Opened,
+    *,
+    part: int,
+    max_memory: Memory | None = None,
+    batch_size: int = 512,
+) -> None:
+    """Say what naming will take, where there are many cells; refuse what ``max_memory`` rules out.
+
+    Raises
+    ------
+    OptionError
+        It takes more than that.
+    """
+    n = len(opened.feed.rows)
+    if max_memory is None and n < MANY:
+        return
+    limit = None if max_memory is None else in_bytes(max_memory)
+    check_loads(opened, limit)
+    if n < 2 * batch_size:
+        return
+    found = forecast(model, opened, part=part, batch_size=batch_size)
+    log.info("%s", found)
+    if limit is not None and found.memory > limit:
+        raise OptionError(
+            f"Naming {n:,} cells takes about {words(found.memory)}, and max_memory is "
+            f"{words(limit)}: give as much, or a smaller batch_size."
+        )
+
+
+def check_loads(opened: Opened, limit: int | None) -> None:
+    """An OptionError where a matrix that is read whole does not fit into ``limit`` bytes."""
+    loads = sum(part.rows.loads for part in opened.cells.parts.values())
+    if limit is not None and loads + resident() > limit:
+        raise OptionError(
+            f"A matrix is stored by columns (csc) and read whole: with {words(loads)} for it the "
+            f"process takes {words(loads + resident())}, and max_memory is {words(limit)}. Store "
+            "it by rows (csr), which are streamed."
+        )
+
+
+def _span(seconds: float) -> str:
+    if seconds < 100:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
