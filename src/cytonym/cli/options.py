@@ -37,6 +37,14 @@ Offline = Annotated[
 ]
 Key = Annotated[str, typer.Option(metavar="NAME", help="Name of the predicted column.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Cells at a time.")]
+Result = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="OUT", help="The same cells with it: .h5ad, .h5mu or .zarr."),
+]
+InPlace = Annotated[
+    bool, typer.Option("--in-place", help="Add to QUERY itself instead of writing OUT.")
+]
+NoMatrix = Annotated[bool, typer.Option("--no-matrix", help="Leave X, layers and raw out of OUT.")]
 Decoded = Annotated[
     Path, typer.Option(metavar="OUT", help="A .zarr (float16), or .h5ad / .h5mu (float32).")
 ]
