@@ -31,7 +31,7 @@ OWN = ("obs", "obsm", "uns")
 GROUPS = ("", "dict", "raw", "anndata", "MuData", "csr_matrix", "csc_matrix")
 """Encodings whose members are looked at one by one; "" is that of older files."""
 
-BLOCK = 64 << 20
+BLOCK = 16 << 20
 """Bytes that are held at once."""
 
 CELLS = 4096
