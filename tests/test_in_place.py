@@ -440,6 +440,14 @@ def test_the_command_adds_to_the_query_in_parts_and_replaces_its_earlier_answer(
     assert {one.name for one in tmp_path.iterdir()} == {path.name, "model.cytonym"}
 
 
+def test_a_page_is_written_about_names_without_the_matrix(world, tmp_path):
+    world.query.write_h5ad(tmp_path / "query.h5ad")
+    world.model.save(tmp_path / "model.cytonym")
+    words = ("--model", tmp_path / "model.cytonym", "--out", tmp_path / "names.h5ad", "--no-matrix")
+    run("annotate", tmp_path / "query.h5ad", *words, "--quiet", "--report", tmp_path / "page.html")
+    assert "120 cells" in (tmp_path / "page.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -29,6 +29,10 @@ def check_result(
             f"{'neither' if out is None else 'both'} of --out and --in-place is given\n"
             "    → write --out OUT, or --in-place to add to QUERY itself"
         )
+    if out is not None and out.resolve() == query.resolve():
+        raise CytonymError(
+            f"--out {out} is read too\n    → write --in-place to add to it, or give another name"
+        )
     if out is not None:
         check_h5ad(out, query, *others, joined=joined)
         if matrix and query.suffix.lower() == out.suffix and query.exists():  # it is copied
