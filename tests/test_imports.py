@@ -12,7 +12,17 @@ import cytonym
 ROOT = Path(cytonym.__file__).parent
 LAYERS = [
     ["errors", "reserved"],
-    ["types", "options", "memory", "fit_report", "files", "fetching", "compat", "stacked"],
+    [
+        "types",
+        "options",
+        "memory",
+        "fit_report",
+        "files",
+        "stores",
+        "fetching",
+        "compat",
+        "stacked",
+    ],
     ["dna"],
     ["nn", "prep", "groups"],
     ["data", "methods", "train", "evaluate"],
@@ -20,6 +30,8 @@ LAYERS = [
     [
         "result",
         "additions",
+        "copying",
+        "taken",
         "dense",
         "bundle",
         "places",

@@ -10,9 +10,9 @@ import pytest
 from scipy.sparse import csr_matrix
 
 import cytonym
-from cytonym.additions import check_free
 from cytonym.data.simulate import simulate
 from cytonym.errors import CytonymError, DataError, OptionError
+from cytonym.taken import check_free
 
 
 @pytest.fixture(scope="module")

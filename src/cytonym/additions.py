@@ -1,11 +1,9 @@
-"""Columns, matrices and facts that are added to a data set: in memory, or to a copy of a file."""
+"""Columns, matrices and facts that are added to a data set: in memory, in a file or a copy."""
 
 from __future__ import annotations
 
-import re
-import shutil
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,21 +14,19 @@ import numpy as np
 import pandas as pd
 import zarr
 
+from cytonym.copying import MATRICES, OWN, bare, check_change, copied, endings, in_memory
 from cytonym.data.contents import split_types, unique_names
-from cytonym.data.joined import facts_of, has_modalities
-from cytonym.data.read import open_cells, open_contents
-from cytonym.data.source import damaged
+from cytonym.data.joined import facts_of
 from cytonym.errors import DataError, OptionError, Problem
-from cytonym.files import replacing
+from cytonym.files import changing_file, replacing
 from cytonym.stacked import Stacked
+from cytonym.stores import changing_store, copy_store, is_store, replacing_store
+from cytonym.taken import check_free, is_answer, populations_of, written
 
 if TYPE_CHECKING:
     from mudata import MuData
 
 Some = TypeVar("Some", "ad.AnnData", "MuData")
-
-CLUSTERS = "over_clustering"
-"""The column of ``obs`` with the clusters that voted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,36 +91,77 @@ class Additions:
     def write(
         self,
         query: str | Path | ad.AnnData | MuData | Mapping[str, str | Path | ad.AnnData],
-        out: str | Path,
+        out: str | Path | None = None,
+        *,
+        matrix: bool = True,
     ) -> None:
-        """Write ``query`` with the additions to ``out``.
+        """Write ``query`` with the additions to ``out``, or into its own file.
 
         ``out`` ends in ``.h5mu`` for MuData and for several files or objects, else in ``.h5ad``
-        (which may hold genes and peaks).
+        (which may hold genes and peaks); that of a Zarr store may end in ``.zarr``.
 
-        An ``.h5ad`` or ``.h5mu`` is copied and added to without reading its matrix. The file
-        appears under its name only when it is complete.
+        The matrix of a file is not read into memory. The result appears under its name only when
+        it is complete: at every moment there is the old file or the new one.
+
+        Parameters
+        ----------
+        out
+            None: the file ``query`` itself, an ``.h5ad``, ``.h5mu`` or Zarr store.
+        matrix
+            False: ``out`` is a small file with ``obs``, ``var``, ``obsm``, ``varm`` and ``uns``,
+            without ``X``, ``layers``, ``raw``, ``obsp`` and ``varp``.
+
+        Raises
+        ------
+        OptionError
+            The ending is another, or ``query`` has no file of its own to write into.
+        DataError
+            As for :meth:`to`.
+        CytonymError
+            There is no room for a copy, or the file was changed meanwhile.
         """
-        out = Path(out).expanduser()
         query = Path(query).expanduser() if isinstance(query, str | Path) else query
         if hasattr(query, "mod") and getattr(query, "isbacked", False):
             query = Path(str(query.filename))  # type: ignore[union-attr]
-        several = has_modalities(query)
-        ending = ".h5mu" if several else ".h5ad"
-        if out.suffix.lower() != ending:
-            raise OptionError(f"{out.name} has to end in {ending} for this kind of query.")
+        out = None if out is None else Path(out).expanduser()
+        if out is None or (isinstance(query, Path) and out.resolve() == query.resolve()):
+            self._write_into(query, matrix=matrix)
+            return
+        known = endings(query)
+        if out.suffix.lower() not in known:
+            raise OptionError(f"{out.name} has to end in {' or '.join(known)} for this query.")
         if isinstance(query, Mapping):
             query = _joined(query, self.key, [*self.columns], [*self.matrices])
         self.check(query)
+        if out.suffix.lower() == ".zarr":
+            assert isinstance(query, Path)
+            with replacing_store(out) as partial:
+                copy_store(query, partial, without=() if matrix else MATRICES)
+                self._add_to_store(partial)
+            return
         with replacing(out) as partial:
-            if not isinstance(query, Path):
-                held: Any = query
-                self._write_whole(held.to_memory() if held.isbacked else held.copy(), partial)
-            elif query.suffix.lower() in (".h5ad", ".h5mu") and _is_modern(query):
-                shutil.copyfile(query, partial)
+            if isinstance(query, Path):
+                copied(query, partial, matrix=matrix)
                 self._add_to_file(partial)
             else:
-                self._write_whole(_in_memory(query), partial)
+                held: Any = query
+                held = held.to_memory() if held.isbacked else held.copy()
+                self._write_whole(held if matrix else bare(held), partial)
+
+    def _write_into(self, query: Any, *, matrix: bool) -> None:
+        """Into the file of the query, by a copy that takes its place."""
+        if not matrix:
+            raise OptionError("Without its matrix a result needs a file of its own (out=).")
+        if not isinstance(query, Path):
+            raise OptionError("Only a single file can be written into: give out=, or use to().")
+        check_change(query)
+        self.check(query)
+        if is_store(query):
+            with changing_store(query, own=OWN) as partial:
+                self._add_to_store(partial)
+        else:
+            with changing_file(query) as partial:
+                self._add_to_file(partial)
 
     def _order(self, names: pd.Index, subject: str) -> np.ndarray:
         """Where the cells called ``names`` lie in the answer; they must be the same cells."""
@@ -151,14 +188,14 @@ class Additions:
         earlier = uns.get(self.key, {})
         return [
             name
-            for name in _written(earlier, self.key)
+            for name in written(earlier, self.key)
             if name in obs and name not in (*self.columns, *self.kept)
         ]
 
     def _stale_uns(self, uns: Any) -> list[str]:
         """Populations that an earlier answer told of, and this one does not."""
         name = populations_of(self.key)
-        return [name] * (_is_answer(uns.get(self.key)) and name in uns and name not in self.uns)
+        return [name] * (is_answer(uns.get(self.key)) and name in uns and name not in self.uns)
 
     def _facts(self, uns: Any) -> dict[str, Any]:
         """What comes into ``uns``."""
@@ -188,145 +225,47 @@ class Additions:
 
     def _add_to_file(self, path: Path) -> None:
         with h5py.File(path, "r+") as file:
-            obs: Any = file["obs"]
-            index = pd.Index(np.asarray(ad.io.read_elem(obs[obs.attrs["_index"]])))
-            order = self._order(index, "the file")
-            for group in ("obsm", "uns"):
-                if group not in file:
-                    _put(file, group, {})
-            stale = self._stale_columns(obs, file["uns"])
-            for name in stale:
-                del obs[name]
-            columns = [str(name) for name in obs.attrs["column-order"] if name not in stale]
-            for name, column in self.columns.items():
-                _put(obs, name, column[order])
-                columns += [name] if name not in columns else []
-            obs.attrs["column-order"] = np.array(columns, dtype=h5py.string_dtype())
-            obsm: Any = file["obsm"]
-            for name in self._stale(obsm):
-                del obsm[name]
-            for name, matrix in self._matrices(order, index).items():
-                _put(obsm, name, matrix)
-            uns: Any = file["uns"]
-            for name in self._stale_uns(uns):
-                del uns[name]
-            for name, value in self._facts(uns).items():
-                _put(uns, name, value)
+            self._add(file)
 
+    def _add_to_store(self, path: Path) -> None:
+        listed = zarr.open_group(path, mode="r").metadata.consolidated_metadata is not None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on how it is written
+            self._add(zarr.open_group(path, mode="r+", use_consolidated=False))
+            if listed:  # readers trust the list of contents, where there is one
+                zarr.consolidate_metadata(str(path))
 
-def populations_of(key: str) -> str:
-    """The name in ``uns`` of the table of new populations."""
-    return f"{key}_populations"
-
-
-def check_key(key: str) -> None:
-    """A key becomes the name of a column and of a place in the file."""
-    if not re.fullmatch(r"\w[^/\r\n\t]*", key) or key in ("_index", "index"):
-        raise OptionError(
-            f"The key {key!r} cannot name a column; give a word such as 'cell_type_pred' "
-            "(it begins with a letter or number, has no '/', and is not 'index')."
-        )
-
-
-def check_free(query: Any, key: str, *, columns: Iterable[str], matrices: Iterable[str]) -> None:
-    """Refuse names under which the query holds something that is not an earlier answer.
-
-    ``query`` is a path, an AnnData or a MuData.
-
-    Raises
-    ------
-    OptionError
-        The key cannot name a column.
-    DataError
-        What is in the way.
-    """
-    check_key(key)
-    wanted = [*columns], [*matrices]
-    if not isinstance(query, Path):
-        names = {*query.obs, query.obs.index.name}
-        _check_free(names, query.obsm, query.uns, key, *wanted, "the AnnData")
-    elif query.is_dir() and any((query / mark).exists() for mark in (".zgroup", "zarr.json")):
-        _check_group(zarr.open_group(query, mode="r"), key, *wanted, query.name)
-    elif query.is_file() and h5py.is_hdf5(query):
-        try:
-            file = h5py.File(query, "r")
-        except OSError as error:
-            raise damaged(query.name, error) from error
-        with file:
-            _check_group(file, key, *wanted, query.name)
-
-
-def _check_group(
-    group: Any, key: str, columns: list[str], matrices: list[str], subject: str
-) -> None:
-    obs = group.get("obs", {})
-    names = obs.dtype.names if isinstance(obs, h5py.Dataset) else {*obs}
-    obsm, uns = (group.get(name, {}) for name in ("obsm", "uns"))
-    _check_free(names, obsm, uns, key, columns, matrices, subject)
-
-
-def _check_free(
-    names: Any,
-    obsm: Any,
-    uns: Any,
-    key: str,
-    columns: list[str],
-    matrices: list[str],
-    subject: str,
-) -> None:
-    answers = {name for name in uns if _is_answer(uns[name])}
-    own_names = {f"X_{_text(uns[name]['method'])}" for name in answers}
-    earlier = [*_written(uns[key], key)] if key in answers else []
-    # The clusters are shared by all answers, as embeddings are.
-    earlier += [CLUSTERS] * any(CLUSTERS in _written(uns[name], name) for name in answers)
-    there = [f"obs[{name!r}]" for name in columns if name in names and name not in earlier]
-    reserved = (key, populations_of(key))
-    there += [f"uns[{name!r}]" for name in reserved if name in uns and key not in answers]
-    for name in matrices:  # embeddings are shared by all answers of a method
-        own = key in answers or any(name == one or name.startswith(f"{one}_") for one in own_names)
-        there += [f"obsm[{name!r}]"] * (name in obsm and not own)
-    if there:
-        remedy = "give another name for the answer (key= or --key), or rename what is there"
-        if there == [f"obs[{CLUSTERS!r}]"]:
-            remedy = f"rename it, or let these clusters vote (--over-clustering {CLUSTERS})"
-        problem = Problem(f"it has {', '.join(there)} already, which cytonym did not write", remedy)
-        raise DataError(problem, subject=subject)
-
-
-def _is_answer(value: Any) -> bool:
-    return hasattr(value, "keys") and {"method", "hash"} <= {*value}
-
-
-def _written(answer: Any, key: str) -> tuple[str, ...]:
-    """The columns of ``obs`` that an earlier answer under ``key`` wrote."""
-    if not _is_answer(answer):
-        return ()
-    if "columns" not in answer:  # one of an older version, or without columns
-        return key, f"{key}_confidence", f"{key}_set"
-    names = answer["columns"]
-    names = ad.io.read_elem(names) if isinstance(names, h5py.Dataset | zarr.Array) else names
-    return tuple(str(name) for name in np.atleast_1d(np.asarray(names)))
-
-
-def _text(value: Any) -> str:
-    """A string of a file or of an object."""
-    value = value[()] if isinstance(value, h5py.Dataset | zarr.Array) else value
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _put(group: Any, name: str, value: Any) -> None:
-    if name in group:
-        del group[name]
-    if isinstance(value, Stacked):
-        value.write(group, name)
-    else:
-        ad.io.write_elem(group, name, value)
-
-
-def _is_modern(path: Path) -> bool:
-    """Whether ``obs`` is a group of columns (anndata 0.7 and later) that can be added to."""
-    with h5py.File(path, "r") as file:
-        return "column-order" in file["obs"].attrs
+    def _add(self, root: Any) -> None:
+        """Add to an HDF5 file or a Zarr store; what goes is removed first, its room used again."""
+        obs = root["obs"]
+        index = pd.Index(np.asarray(ad.io.read_elem(obs[obs.attrs["_index"]])))
+        order = self._order(index, "the file")
+        for group in ("obsm", "uns"):
+            if group not in root:
+                ad.io.write_elem(root, group, {})
+        obsm, uns = root["obsm"], root["uns"]
+        facts, stale = self._facts(uns), self._stale_columns(obs, uns)
+        for group, names in (
+            (obs, (*stale, *self.columns)),
+            (obsm, (*self._stale(obsm), *self.matrices)),
+            (uns, (*self._stale_uns(uns), *facts)),
+        ):
+            for name in names:
+                if name in group:
+                    del group[name]
+        columns = [str(name) for name in obs.attrs["column-order"] if name not in stale]
+        for name, column in self.columns.items():
+            ad.io.write_elem(obs, name, column[order])
+        columns += [name for name in self.columns if name not in columns]
+        in_file = isinstance(root, h5py.File)
+        obs.attrs["column-order"] = np.array(columns, h5py.string_dtype()) if in_file else columns
+        for name, matrix in self._matrices(order, index).items():
+            if isinstance(matrix, Stacked):
+                matrix.write(obsm, name)
+            else:
+                ad.io.write_elem(obsm, name, matrix)
+        for name, value in facts.items():
+            ad.io.write_elem(uns, name, value)
 
 
 def _joined(
@@ -339,13 +278,13 @@ def _joined(
 
     held = {}
     for name, one in parts.items():
-        whole = one if isinstance(one, ad.AnnData) else _in_memory(Path(one).expanduser())
+        whole = one if isinstance(one, ad.AnnData) else in_memory(Path(one).expanduser())
         whole = whole.to_memory() if whole.isbacked else whole
         own = split_types(pd.DataFrame(whole.var))[0]
         part = (whole[:, own[name]] if len(own) > 1 and name in own else whole).copy()
         facts = pd.DataFrame(part.obs).set_axis(unique_names(part.obs_names)[0], axis=0)
-        if _is_answer(part.uns.get(key)):
-            earlier = _written(part.uns[key], key)
+        if is_answer(part.uns.get(key)):
+            earlier = written(part.uns[key], key)
             facts = facts.drop(columns=[*columns, *earlier], errors="ignore")
             for matrix in (*matrices, f"X_{part.uns.pop(key)['method']}"):
                 part.obsm.pop(matrix, None)
@@ -357,22 +296,3 @@ def _joined(
     facts = facts_of({name: pd.DataFrame(one.obs, copy=True) for name, one in held.items()}, None)
     joined.obs = facts.reindex(joined.obs_names)
     return joined
-
-
-def _in_memory(path: Path) -> ad.AnnData:
-    """Any readable data set as AnnData, with the features of all its modalities."""
-    kind = open_contents(path).format
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if kind == "h5ad":
-            return ad.read_h5ad(path)
-        if kind == "Zarr":
-            return ad.read_zarr(path)
-    cells = open_cells(path)
-    rows = np.arange(len(cells.cells))
-    parts = []
-    for modality, space in cells.spaces.items():
-        var = pd.DataFrame(dict(space.columns), index=pd.Index(space.names))
-        parts.append(ad.AnnData(cells.read(modality, rows), obs=cells.obs.copy(), var=var))
-        parts[-1].var_names_make_unique()
-    return parts[0] if len(parts) == 1 else ad.concat(parts, axis="var", merge="first")

@@ -15,6 +15,7 @@ import zarr
 from anndata import AnnData
 
 from cytonym.errors import OptionError
+from cytonym.stores import is_store, put
 
 Blocks = Iterable[tuple[np.ndarray, np.ndarray]]
 """Row numbers and values ``(rows, features)``, all rows once."""
@@ -29,7 +30,7 @@ def check_target(out: Path, *read: Path | None, several: bool) -> None:
         kind = "several modalities" if several else "one modality"
         instead = "; or ask for one of them (modality=, --of)" * several
         raise OptionError(f"{out.name} has to end in {' or '.join(endings)} for {kind}{instead}.")
-    store = any((out / mark).exists() for mark in ("zarr.json", ".zgroup"))
+    store = is_store(out)
     zarred = out.suffix.lower() == ".zarr"
     if out.exists() and (zarred != store or zarred != out.is_dir()):
         raise OptionError(f"{out} exists and is something else; choose another name.")
@@ -69,15 +70,7 @@ def write_blocks(out: Path, tables: Mapping[str, AnnData], values: Mapping[str, 
                 root.close()
         if zarred:
             _consolidate(partial)
-        before = folder / "before"
-        if out.is_dir():
-            out.rename(before)
-        try:
-            partial.rename(out)
-        except OSError:
-            if before.exists():
-                before.rename(out)
-            raise
+        put(partial, out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

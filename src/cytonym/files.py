@@ -1,25 +1,137 @@
-"""A file appears under its name only when it is complete."""
+"""A file appears under its name, or changes, only when it is complete."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import stat
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from cytonym.errors import CytonymError
+
+FICLONE = 0x40049409
+"""Of ``linux/fs.h``: let a file share the blocks of another one."""
 
 
 @contextmanager
-def replacing(out: Path) -> Iterator[Path]:
-    """A temporary name beside ``out``, which takes its place once the block ends well."""
+def replacing(out: Path, *, like: os.stat_result | None = None) -> Iterator[Path]:
+    """A temporary name beside ``out``, which takes its place once the block ends well.
+
+    The file is readable by all, or gets the owner and permissions of ``like``.
+    """
     handle, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".h5ad", dir=out.parent)
     os.close(handle)
     partial = Path(name)
     try:
         yield partial
-        partial.chmod(0o644)
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())  # a name must not outlive its contents when power fails
+        if like is not None:
+            with suppress(PermissionError):  # a file of somebody else becomes one's own
+                os.chown(partial, like.st_uid, like.st_gid)
+        partial.chmod(0o644 if like is None else stat.S_IMODE(like.st_mode))
+        settle(partial)
         os.replace(partial, out)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def changing_file(file: Path) -> Iterator[Path]:
+    """A copy of ``file`` beside it, which takes its place once the block ends well.
+
+    Where the file system can, the copy shares the blocks of the file and takes no time. A link is
+    followed: what it leads to is replaced.
+
+    Raises
+    ------
+    CytonymError
+        There is no room for a copy, or the file was changed by somebody else meanwhile.
+    """
+    file = file.resolve()
+    before = file.stat()
+    with replacing(file, like=before) as partial:
+        copy(file, partial)
+        yield partial
+        settle(partial)  # may take long, so it goes before the last look at the file
+        if mark(file.stat()) != mark(before):
+            raise changed_meanwhile(file)
+
+
+def mark(of: os.stat_result) -> tuple[int, int, int]:
+    """What differs once a file was changed or replaced."""
+    return of.st_ino, of.st_size, of.st_mtime_ns
+
+
+def changed_meanwhile(path: Path) -> CytonymError:
+    """Somebody else wrote into what was to be replaced."""
+    return CytonymError(
+        f"{path} was changed by another program while its copy was added to; it was left as that "
+        "program wrote it\n    → run the same command again, one at a time"
+    )
+
+
+def settle(path: Path) -> None:
+    """A name must not outlive its contents when power fails."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def copy(file: Path, to: Path) -> None:
+    """The same bytes under another name; they share their blocks where the file system can.
+
+    Raises
+    ------
+    CytonymError
+        There is no room.
+    """
+    if not _share(file, to):
+        _check_room(file.stat().st_size, to.absolute().parent)
+        shutil.copyfile(file, to)
+
+
+def check_copy(path: Path, folder: Path) -> None:
+    """Whether ``folder`` has room for a copy of a file, or of all files in ``path``.
+
+    Raises
+    ------
+    CytonymError
+        With what is needed and what is free.
+    """
+    files = [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else [path]
+    if not files:
+        return
+    with tempfile.NamedTemporaryFile(dir=folder) as probe:
+        if _share(max(files, key=lambda one: one.stat().st_size), Path(probe.name)):
+            return
+    _check_room(sum(one.stat().st_size for one in files), folder)
+
+
+def _share(file: Path, to: Path) -> bool:
+    """Whether ``to`` became a copy of ``file`` that shares its blocks (btrfs, XFS, NFS 4.2)."""
+    if sys.platform != "linux":
+        return False
+    import fcntl
+
+    with file.open("rb") as source, to.open("wb") as target:
+        try:
+            fcntl.ioctl(target.fileno(), FICLONE, source.fileno())
+        except OSError:
+            return False
+    return True
+
+
+def _check_room(needed: int, folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise CytonymError(
+            f"a copy of {needed / 1e9:,.2f} GB does not fit into {folder}, where "
+            f"{free / 1e9:,.2f} GB are free\n"
+            "    → free some (killed runs leave hidden files, .NAME.*), write to another disk "
+            "(--out), or leave the matrix out (--no-matrix)"
+        )

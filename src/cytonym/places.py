@@ -10,23 +10,65 @@ from pathlib import Path
 
 from cytonym.bundle import foreign_files, is_model
 from cytonym.errors import CytonymError
+from cytonym.files import check_copy
+from cytonym.stores import is_store
 
 STATE_MARK = "cytonym-fit-state"
 """A file of this name marks a folder of training state, which alone may be deleted again."""
 
 
-def check_h5ad(out: Path, query: Path, *others: Path | None, joined: bool = False) -> None:
-    """A file of the query's kind in a folder that exists, and none of what is read.
+def check_result(
+    query: Path, out: Path | None, *others: Path | None, in_place: bool, matrix: bool, joined: bool
+) -> Path:
+    """Where the result goes: ``out``, or with ``in_place`` the query itself.
 
     ``joined`` files become one ``.h5mu``.
     """
-    ending = ".h5mu" if joined or query.suffix.lower() == ".h5mu" else ".h5ad"
-    if out.suffix != ending:
+    if (out is None) != in_place:
+        raise CytonymError(
+            f"{'neither' if out is None else 'both'} of --out and --in-place is given\n"
+            "    → write --out OUT, or --in-place to add to QUERY itself"
+        )
+    if out is not None and out.resolve() == query.resolve():
+        raise CytonymError(
+            f"--out {out} is read too\n    → write --in-place to add to it, or give another name"
+        )
+    if out is not None:
+        check_h5ad(out, query, *others, joined=joined)
+        if matrix and query.suffix.lower() == out.suffix and query.exists():  # it is copied
+            check_copy(query, out.absolute().parent)
+        return out
+    if joined or not matrix:
+        raise CytonymError(
+            f"--in-place is for one file and all that is in it, not with "
+            f"{'--atac' if joined else '--no-matrix'}\n    → write --out OUT"
+        )
+    from cytonym.copying import check_change  # slow to import
+
+    _check_parent(query, "--in-place")
+    _check_parent(query.resolve(), "--in-place")
+    check_change(query)
+    return query
+
+
+def check_h5ad(out: Path, query: Path, *others: Path | None, joined: bool = False) -> None:
+    """A file or store of the query's kind in a folder that exists, and none of what is read.
+
+    ``joined`` files become one ``.h5mu``.
+    """
+    from cytonym.copying import endings  # slow to import
+
+    known = (".h5mu",) if joined else endings(query)
+    if out.suffix not in known:
+        ending = known[0]
         better = f"{out.stem}{ending}" if out.suffix else f"{out.name or 'named'}{ending}"
-        raise CytonymError(f"--out {out} does not end in {ending}\n    → write --out {better}")
+        raise CytonymError(
+            f"--out {out} does not end in {' or '.join(known)}\n    → write --out {better}"
+        )
     _check_parent(out)
-    if out.is_dir():
-        raise CytonymError(f"--out {out} is a folder\n    → name a file")
+    if out.is_dir() != (out.suffix == ".zarr" and is_store(out)) and out.exists():
+        kind = "a folder" if out.is_dir() else "a file"
+        raise CytonymError(f"--out {out} is {kind} of another kind\n    → give another name")
     check_unread(out, query, *others)
 
 

@@ -11,7 +11,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from cytonym.additions import CLUSTERS, Additions, Some, populations_of
+from cytonym.additions import Additions, Some
 from cytonym.compat import Tool, called, data_ids, method_id
 from cytonym.data.contents import unique_names
 from cytonym.data.coverage import Coverage
@@ -22,6 +22,7 @@ from cytonym.groups.populations import LEAST, Populations, populations
 from cytonym.groups.vote import Vote, vote
 from cytonym.ontology.cell_terms import CellTerms, cell_terms
 from cytonym.reserved import HETEROGENEOUS, UNKNOWN
+from cytonym.taken import CLUSTERS, populations_of
 from cytonym.trust.tally import Tally
 
 if TYPE_CHECKING:
@@ -267,14 +268,17 @@ class Annotation:
     def write(
         self,
         query: str | Path | ad.AnnData | MuData | Mapping[str, str | Path | ad.AnnData],
-        out: str | Path,
+        out: str | Path | None = None,
         *,
         key: str = "cell_type_pred",
         compat: Tool | None = None,
+        matrix: bool = True,
     ) -> None:
-        """Write ``query`` with the answer to ``out``: see :meth:`Additions.write`."""
+        """Write ``query`` with the answer to ``out``, or into its own file: see
+        :meth:`Additions.write`.
+        """
         dataset = Path(query).stem if isinstance(query, str | Path) else ""
-        self.additions(key, compat, dataset=dataset).write(query, out)
+        self.additions(key, compat, dataset=dataset).write(query, out, matrix=matrix)
 
     def additions(self, key: str, compat: Tool | None = None, *, dataset: str = "") -> Additions:
         """What is added to a data set, whose file is called ``dataset``, under ``key``."""
@@ -410,10 +414,14 @@ class Embedding:
     def write(
         self,
         data: str | Path | ad.AnnData | MuData | Mapping[str, str | Path | ad.AnnData],
-        out: str | Path,
+        out: str | Path | None = None,
+        *,
+        matrix: bool = True,
     ) -> None:
-        """Write ``data`` with the embedding to ``out``: see :meth:`Additions.write`."""
-        self.additions().write(data, out)
+        """Write ``data`` with the embedding to ``out``, or into its own file: see
+        :meth:`Additions.write`.
+        """
+        self.additions().write(data, out, matrix=matrix)
 
     def additions(self) -> Additions:
         """What is added to a data set."""

@@ -60,8 +60,9 @@ class Stacked:
         return np.asarray(np.concatenate([*self.blocks()]), dtype=dtype)
 
     def write(self, group: Any, name: str) -> None:
-        """As a data set of an AnnData file, a block at a time."""
-        made = group.create_dataset(name, shape=self.shape, dtype=self.dtype)
+        """As a data set of an AnnData file or Zarr store, a block at a time."""
+        create = group.create_array if hasattr(group, "create_array") else group.create_dataset
+        made = create(name, shape=self.shape, dtype=self.dtype)
         made.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
         for start, block in zip(self._starts, self.blocks(), strict=False):
             made[int(start) : int(start) + len(block)] = block

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import cytonym
-from cytonym.additions import check_free
 from cytonym.data.align import space_of
 from cytonym.data.read import open_cells
 from cytonym.data.simulate import simulate_multiome
 from cytonym.errors import DataError, OptionError
+from cytonym.taken import check_free
 
 from .conftest import write_tenx_h5
 

@@ -14,19 +14,22 @@ from cytonym.cli.options import (
     BatchSize,
     Genes,
     Genome,
+    InPlace,
     Key,
     Layer,
     MaxMemory,
     Modality,
+    NoMatrix,
     Offline,
     Quiet,
+    Result,
     Review,
     modality_names,
     one_or_both,
 )
 from cytonym.cli.shown import one_line, print_notes, talk
 from cytonym.errors import CytonymError, DataError, Problem, install, suggest
-from cytonym.places import check_h5ad, check_table
+from cytonym.places import check_result, check_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,9 +50,9 @@ def annotate(
         list[Path],
         typer.Option(help="Model folder from cytonym fit; several answer together."),
     ],
-    out: Annotated[
-        Path, typer.Option(metavar="OUT", help="The same cells with names: .h5ad or .h5mu.")
-    ],
+    out: Result = None,
+    in_place: InPlace = False,
+    no_matrix: NoMatrix = False,
     key: Key = "cell_type_pred",
     genome: Genome = None,
     offline: Offline = False,
@@ -115,14 +118,15 @@ def annotate(
 ) -> None:
     """Name the cells of a query.
 
-    Writes a copy with obs[KEY], obs[KEY_confidence], obs[KEY_set] and obsm[KEY_probabilities]. Many
-    cells are named in parts that are kept in OUT.parts until OUT is written: the same command goes
-    on where it was stopped.
+    Writes a copy, or with --in-place QUERY itself, with obs[KEY], obs[KEY_confidence], obs[KEY_set]
+    and obsm[KEY_probabilities]. Many cells are named in parts that are kept in OUT.parts until OUT
+    is written: the same command goes on where it was stopped.
     """
-    check_h5ad(out, query, atac, review, joined=atac is not None)
+    how_written = {"in_place": in_place, "matrix": not no_matrix, "joined": atac is not None}
+    place = check_result(query, out, atac, review, **how_written)
     tool = _tool(compat, report)
     _check_voting(majority_voting, over_clustering, min_prop)
-    place = _shard(shard)
+    share = _shard(shard)
     _check_one_model(
         len(model),
         dask,
@@ -136,7 +140,7 @@ def annotate(
     )
     wanted = _term_level(by_term, review, level)
     if report is not None:
-        check_table(report, ".html", query, atac, out, review, option="--report")
+        check_table(report, ".html", query, atac, place, review, option="--report")
         from cytonym.view.report import check_extra
 
         check_extra()
@@ -145,11 +149,11 @@ def annotate(
     import numpy as np
 
     import cytonym
-    from cytonym.additions import check_free
     from cytonym.data.read import Reading
     from cytonym.forecast import foretell
     from cytonym.parts import CELLS, Parts
     from cytonym.result import added_names, group_names
+    from cytonym.taken import check_free
     from cytonym.trust.read import check_shares
     from cytonym.view.text import table
 
@@ -180,22 +184,18 @@ def annotate(
         opened = namer.opened_to_name(cells, reading, generate_missing, progress=not quiet)
         if shard != MERGE:
             foretell(namer, opened, part=CELLS, max_memory=max_memory, **speed)
-        folder = out.with_name(f"{out.name}.parts")
+        folder = place.with_name(f"{place.name}.parts")
         if dask is None and shard is None and not Parts.pay(folder, opened):
             calls = namer.answer(opened, progress=not quiet, **shares, **speed)
         else:
-            parts = Parts.begin(folder, namer, opened, shards=place and place[1], **shares)
+            parts = Parts.begin(folder, namer, opened, shards=share and share[1], **shares)
             if dask is not None:
-                files: dict[str, Any] = {
-                    "model": model[0],
-                    "fast": fast,
-                    "data": cells,
-                    "how": reading,
-                }
+                files: dict[str, Any] = {"model": model[0], "data": cells, "how": reading}
+                files["fast"] = fast
                 _name_on_dask(dask, parts, files, progress=not quiet)
             elif shard != MERGE:
-                parts.name(parts.missing(place), progress=not quiet, **speed)
-            if place is not None:
+                parts.name(parts.missing(share), progress=not quiet, **speed)
+            if share is not None:
                 left = len(parts.missing())
                 print(f"Named shard {shard}; {left} of {parts.count} parts in {folder} are missing")
                 return
@@ -206,7 +206,7 @@ def annotate(
         calls = calls.with_populations(cells, **how)
     if wanted is not None:
         calls = calls.with_terms(review, wanted)
-    calls.write(cells, out, key=key, compat=tool)
+    calls.write(cells, out, key=key, compat=tool, matrix=not no_matrix)
     if parts is not None:
         parts.remove()
     names, counts = np.unique(calls.labels, return_counts=True)
@@ -222,10 +222,10 @@ def annotate(
     if calls.terms is not None:
         _cell_terms(calls.terms)
     print_notes(calls.notes)
-    print(f"\nWrote {out}: obs[{columns[0]!r}] and obs[{columns[1]!r}] of {len(calls):,} cells")
+    print(f"\nWrote {place}: obs[{columns[0]!r}] and obs[{columns[1]!r}] of {len(calls):,} cells")
     if report is not None:
         single = None if isinstance(namer, cytonym.Consensus) else namer
-        cytonym.report(out, report, model=single, key=key)
+        cytonym.report(place, report, model=single, key=key)
         print(f"Wrote {report}: a page about them")
 
 

@@ -13,24 +13,27 @@ from cytonym.cli.options import (
     Decoded,
     Genes,
     Genome,
+    InPlace,
     Layer,
     Modality,
     Model,
+    NoMatrix,
     Offline,
     Quiet,
+    Result,
     modality_names,
     one_or_both,
 )
 from cytonym.cli.shown import print_notes, talk
-from cytonym.places import check_h5ad, check_unread
+from cytonym.places import check_result, check_unread
 
 
 def embed(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Cells to embed.")],
     model: Model,
-    out: Annotated[
-        Path, typer.Option(metavar="OUT", help="The same cells, embedded: .h5ad or .h5mu.")
-    ],
+    out: Result = None,
+    in_place: InPlace = False,
+    no_matrix: NoMatrix = False,
     genome: Genome = None,
     offline: Offline = False,
     atac: Atac = None,
@@ -42,9 +45,11 @@ def embed(
 ) -> None:
     """Place cells in the space of a model.
 
-    Writes a copy with obsm[X_METHOD], and obsm[X_METHOD_MODALITY] where the method has them.
+    Writes a copy, or with --in-place FILE itself, with obsm[X_METHOD], and obsm[X_METHOD_MODALITY]
+    where the method has them.
     """
-    check_h5ad(out, file, atac, joined=atac is not None)
+    how_written = {"in_place": in_place, "matrix": not no_matrix, "joined": atac is not None}
+    place = check_result(file, out, atac, **how_written)
     named = modality_names(modality)
     talk(quiet)
     import cytonym
@@ -60,10 +65,10 @@ def embed(
         batch_size=batch_size,
         progress=not quiet,
     )
-    found.write(cells, out)
+    found.write(cells, out, matrix=not no_matrix)
     print_notes(found.notes)
     names = ", ".join(f"obsm[{name!r}]" for name in found.additions().matrices)
-    print(f"\nWrote {out}: {names} of {len(found.cells):,} cells")
+    print(f"\nWrote {place}: {names} of {len(found.cells):,} cells")
 
 
 def denoise(

@@ -41,6 +41,14 @@ MaxMemory = Annotated[
     str | None,
     typer.Option(metavar="SIZE", help="What the process may take, such as 4GB; more is refused."),
 ]
+Result = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="OUT", help="The same cells with it: .h5ad, .h5mu or .zarr."),
+]
+InPlace = Annotated[
+    bool, typer.Option("--in-place", help="Add to QUERY itself instead of writing OUT.")
+]
+NoMatrix = Annotated[bool, typer.Option("--no-matrix", help="Leave X, layers and raw out of OUT.")]
 Decoded = Annotated[
     Path, typer.Option(metavar="OUT", help="A .zarr (float16), or .h5ad / .h5mu (float32).")
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from anndata.io import read_elem, write_elem
 
 from cytonym.data.source import damaged
 from cytonym.errors import DataError, OptionError, Problem
-from cytonym.files import replacing
+from cytonym.files import copy, replacing
 
 SAMPLE = 1000
 """Names of features that are looked at."""
@@ -177,7 +176,7 @@ class Changes:
                 whole = data.to_memory() if data.isbacked else data.copy()
                 self.to(whole).write_h5ad(partial)
             else:
-                shutil.copyfile(Path(data).expanduser(), partial)
+                copy(Path(data).expanduser(), partial)
                 self._change_file(partial)
 
     def _change_file(self, path: Path) -> None:
