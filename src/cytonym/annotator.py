@@ -21,6 +21,7 @@ from cytonym.data.loader import Feed
 from cytonym.data.read import Reading
 from cytonym.data.source import Cells
 from cytonym.decoding import Decoded, decoded, with_generated
+from cytonym.device import pick
 from cytonym.errors import CytonymError, ModelError, OptionError
 from cytonym.explaining import by_gene, by_sub_vector
 from cytonym.fit_report import FitReport
@@ -92,6 +93,7 @@ class Annotator:
         coverage: float = 0.9,
         reject: float = 0.05,
         batch_size: int = 512,
+        device: str = "auto",
         progress: bool = True,
     ) -> Annotation:
         """Name the cells of ``data``; writes nothing.
@@ -116,20 +118,24 @@ class Annotator:
             seen; 0: none is.
         batch_size
             Cells at a time; the answer does not depend on it.
+        device
+            Where it computes: ``auto`` (CUDA where there is a GPU, else the CPU), ``cpu``,
+            ``cuda`` or ``cuda:1``.
 
         Raises
         ------
         DataError
             The data cannot be read, or share too few features with the reference.
         OptionError
-            The model was fitted without labels, or ``generate_missing`` cannot help.
+            The model was fitted without labels, ``generate_missing`` cannot help, or there is no
+            such device.
         """
         check_shares(coverage, reject)
+        pick(device)  # told before a large file is opened
         how = Reading(genes, layer, modalities, genome)
-        opened = self.opened_to_name(data, how, generate_missing, progress=progress)
-        return self.answer(
-            opened, coverage=coverage, reject=reject, batch_size=batch_size, progress=progress
-        )
+        work: dict[str, Any] = {"device": device, "progress": progress}
+        opened = self.opened_to_name(data, how, generate_missing, **work)
+        return self.answer(opened, coverage=coverage, reject=reject, batch_size=batch_size, **work)
 
     def opened_to_name(
         self,
@@ -137,6 +143,7 @@ class Annotator:
         how: Reading,
         generate_missing: Annotator | str | Path | None = None,
         *,
+        device: str = "auto",
         progress: bool = True,
     ) -> Opened:
         """The data as the network reads them, with modalities that they lack made first."""
@@ -149,7 +156,8 @@ class Annotator:
             return self.opened(data, how)
         maker = generate_missing
         maker = maker if isinstance(maker, Annotator) else load(maker)
-        made = with_generated(maker, data, how, wanted=[*self.spaces], progress=progress)
+        wanted = [*self.spaces]
+        made = with_generated(maker, data, how, wanted=wanted, device=device, progress=progress)
         return self.opened(made, how)
 
     def answer(
@@ -159,10 +167,11 @@ class Annotator:
         coverage: float = 0.9,
         reject: float = 0.05,
         batch_size: int = 512,
+        device: str = "auto",
         progress: bool = True,
     ) -> Annotation:
         """As :meth:`annotate`, of data that are open, or of a part of them."""
-        said = self.asked(opened, batch_size=batch_size, progress=progress)
+        said = self.asked(opened, batch_size=batch_size, device=device, progress=progress)
         shares = {"coverage": coverage, "reject": reject}
         found = read(said, self.label_names, self.trust, **shares)
         tally = found.tally + opened.tally
@@ -198,13 +207,15 @@ class Annotator:
         modalities: Mapping[str, str] | None = None,
         genome: str | Path | None = None,
         batch_size: int = 512,
+        device: str = "auto",
         progress: bool = True,
     ) -> Embedding:
         """Where the cells of ``data`` lie: the joint embedding, and that of each modality where
         the method has one. The arguments are those of :meth:`annotate`.
         """
+        where = pick(device)
         opened = self.opened(data, Reading(genes, layer, modalities, genome))
-        said = self._walk(opened.feed, self._placed, batch_size, progress, "embedding")
+        said = self._walk(opened.feed, self._placed, batch_size, where, progress, "embedding")
         joint = said.pop("embedding")
         views = {name: view for name, view in said.items() if not np.isnan(view).all()}
         notes = (*opened.notes, *opened.tally.lacking())
@@ -220,6 +231,7 @@ class Annotator:
         genes: str | None = None,
         layer: str | None = None,
         modalities: Mapping[str, str] | None = None,
+        device: str = "auto",
     ) -> Decoded:
         """What a modality of ``data`` looks like without noise, as a matrix that is computed where
         it is looked at.
@@ -232,15 +244,16 @@ class Annotator:
             Which one; may be left out where the data have one of the model's.
         source
             Denoise by the code of this modality (or ``"joint"``); default: ``modality`` itself.
+        device
+            As for :meth:`annotate`.
 
         Raises
         ------
         OptionError
             The method cannot denoise, or the modality is not one of the model's or the data's.
         """
-        return decoded(
-            self, data, Reading(genes, layer, modalities), target=modality, source=source
-        )
+        how = Reading(genes, layer, modalities)
+        return decoded(self, data, how, target=modality, source=source, device=device)
 
     def generate(
         self,
@@ -251,6 +264,7 @@ class Annotator:
         genes: str | None = None,
         layer: str | None = None,
         modalities: Mapping[str, str] | None = None,
+        device: str = "auto",
     ) -> Decoded:
         """The modality ``target`` of cells in which it was not measured, from another one.
 
@@ -262,6 +276,8 @@ class Annotator:
             The modality to make, one of the model's.
         source
             From which; default: the model's other modality.
+        device
+            As for :meth:`annotate`.
 
         Raises
         ------
@@ -270,7 +286,7 @@ class Annotator:
         """
         how = Reading(genes, layer, modalities)
         source = source or next((name for name in self.spaces if name != target), None)
-        return decoded(self, data, how, target=target, source=source)
+        return decoded(self, data, how, target=target, source=source, device=device)
 
     def complete(
         self,
@@ -379,9 +395,17 @@ class Annotator:
         }
         write_bundle(Path(path), Bundle(facts, self.net.state_dict(), arrays))
 
-    def asked(self, opened: Opened, *, batch_size: int = 512, progress: bool = False) -> Said:
+    def asked(
+        self,
+        opened: Opened,
+        *,
+        batch_size: int = 512,
+        device: str = "auto",
+        progress: bool = False,
+    ) -> Said:
         """What the network says of opened data, before it is read: scores and embedding."""
-        said = self._walk(opened.feed, self._said, batch_size, progress, "naming")
+        where = pick(device)
+        said = self._walk(opened.feed, self._said, batch_size, where, progress, "naming")
         return collected(opened.feed.cells, said, [*opened.feed.inputs.bound])
 
     def opened(self, data: Data | Cells, how: Reading) -> Opened:
@@ -401,6 +425,7 @@ class Annotator:
         feed: Feed,
         said: Callable[[Batch], Mapping[str, Tensor]],
         batch_size: int,
+        device: torch.device,
         progress: bool,
         title: str,
     ) -> dict[str, np.ndarray]:
@@ -409,7 +434,6 @@ class Annotator:
             raise OptionError(f"batch_size is at least 1; it is {batch_size}.")
         answer: dict[str, np.ndarray] = {}
         done, n_cells = 0, len(feed.rows)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.net.to(device)
         bar = tqdm(total=n_cells, desc=title, unit="cell", disable=not progress)
         with bar, torch.inference_mode():

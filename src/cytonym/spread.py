@@ -27,6 +27,7 @@ def name_on(
     model: Path,
     data: Path | dict[str, Path],
     how: Reading,
+    device: str = "auto",
     progress: bool = True,
 ) -> None:
     """Name ``numbers`` of ``parts`` on the workers of ``client``, each part once.
@@ -40,6 +41,8 @@ def name_on(
         A ``distributed.Client``; its workers see ``model``, ``data`` and the folder of the parts.
     model, data, how
         What ``parts`` were begun with, as paths.
+    device
+        On which each worker computes.
 
     Raises
     ------
@@ -55,6 +58,7 @@ def name_on(
             "how": [how.genes, how.layer, how.modalities, how.genome and str(how.genome)],
             "folder": str(parts.folder.absolute()),
             "shares": dict(parts.shares),
+            "device": device,
         }
     )
     numbers = [*numbers]
@@ -83,7 +87,7 @@ def _name_one(job: str, number: int) -> int:
     """On a worker: name a part that is not there yet."""
     parts = _opened(job)
     if not parts.path(number).exists():
-        parts.name([number], progress=False)
+        parts.name([number], device=json.loads(job)["device"], progress=False)
     return number
 
 

@@ -12,6 +12,7 @@ import typer
 from cytonym.cli.options import (
     Atac,
     BatchSize,
+    Device,
     Genes,
     Genome,
     Key,
@@ -67,6 +68,7 @@ def annotate(
         float, typer.Option(help="Share of known cells that may be lost to Unknown; 0: no Unknown.")
     ] = 0.05,
     batch_size: BatchSize = 512,
+    device: Device = "auto",
     report: Annotated[
         Path | None, typer.Option(metavar="OUT.html", help="Also write a page about the names.")
     ] = None,
@@ -132,12 +134,15 @@ def annotate(
     import cytonym
     from cytonym.additions import check_free
     from cytonym.data.read import Reading
+    from cytonym.device import pick
     from cytonym.parts import Parts
     from cytonym.result import added_names, group_names
     from cytonym.trust.read import check_shares
     from cytonym.view.text import table
 
     check_shares(coverage, reject)
+    if dask is None:  # else it is looked for where the parts are named
+        pick(device)
     namer = cytonym.load(model[0]) if len(model) == 1 else cytonym.consensus(model)
     if wanted is not None and namer.label_names:
         cytonym.map_labels(namer.label_names, review=review)  # a bad file is told first
@@ -154,13 +159,15 @@ def annotate(
     for file in (query, atac):
         if file is not None:
             check_free(file, key, columns=columns, matrices=matrices)
-    shares, speed = {"coverage": coverage, "reject": reject}, {"batch_size": batch_size}
+    shares = {"coverage": coverage, "reject": reject}
+    speed: dict[str, Any] = {"batch_size": batch_size, "device": device}
     parts = None
     if isinstance(namer, cytonym.Consensus):
         calls = namer.annotate(cells, genome=genome, progress=not quiet, **shares, **speed, **how)
     else:
         reading = Reading(genes, layer, named, genome)
-        opened = namer.opened_to_name(cells, reading, generate_missing, progress=not quiet)
+        work: dict[str, Any] = {"device": device, "progress": not quiet}
+        opened = namer.opened_to_name(cells, reading, generate_missing, **work)
         folder = out.with_name(f"{out.name}.parts")
         if dask is None and shard is None and not Parts.pay(folder, opened):
             calls = namer.answer(opened, progress=not quiet, **shares, **speed)
@@ -168,7 +175,7 @@ def annotate(
             parts = Parts.begin(folder, namer, opened, shards=place and place[1], **shares)
             if dask is not None:
                 files: dict[str, Any] = {"model": model[0], "data": cells, "how": reading}
-                _name_on_dask(dask, parts, files, progress=not quiet)
+                _name_on_dask(dask, parts, files, **work)
             elif shard != MERGE:
                 parts.name(parts.missing(place), progress=not quiet, **speed)
             if place is not None:
@@ -232,12 +239,14 @@ def _check_one_model(
         )
 
 
-def _name_on_dask(address: str, parts: Parts, files: Mapping[str, Any], *, progress: bool) -> None:
+def _name_on_dask(
+    address: str, parts: Parts, files: Mapping[str, Any], *, device: str, progress: bool
+) -> None:
     """Name the parts that are missing on a cluster, which is left afterwards."""
     from cytonym.spread import cluster, name_on
 
     with cluster(address) as client:
-        name_on(client, parts, parts.missing(), progress=progress, **files)
+        name_on(client, parts, parts.missing(), device=device, progress=progress, **files)
 
 
 def _tool(compat: str | None, report: Path | None) -> Tool | None:

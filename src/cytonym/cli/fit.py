@@ -9,6 +9,7 @@ import typer
 
 from cytonym.cli.options import (
     Atac,
+    Device,
     Genes,
     Genome,
     Layer,
@@ -50,6 +51,7 @@ def fit(
     genes: Genes = None,
     layer: Layer = None,
     modality: Modality = None,
+    device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Learn to name cells from a labelled reference (or, with dcca, what cells are like).
@@ -82,6 +84,7 @@ def fit(
             layer=layer,
             modalities=named,
             state=state,
+            device=device,
             progress=not quiet,
         )
         model.save(out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from cytonym.data.pairing import pairing
 from cytonym.data.rates import METHYLATION, check_observed
 from cytonym.data.read import open_cells
 from cytonym.data.source import Cells
+from cytonym.device import pick
 from cytonym.errors import DataError, OptionError, Problem
 from cytonym.evaluate.splits import holdout
 from cytonym.explaining import mean_salience
@@ -54,6 +55,7 @@ def fit(
     validation: float = 0.1,
     batch: str | None = None,
     state: str | Path | None = None,
+    device: str = "auto",
     progress: bool = True,
 ) -> Annotator:
     """Learn the cell types of a labelled reference, or what its cells are like without labels.
@@ -98,6 +100,9 @@ def fit(
         five or more of them; cells are drawn one by one otherwise.
     state
         A folder that keeps training states, from which a killed fit goes on.
+    device
+        Where the network learns: ``auto`` (CUDA where there is a GPU, else the CPU), ``cpu``,
+        ``cuda`` or ``cuda:1``. What is learned before it, and after, is computed on the CPU.
     progress
         Show progress bars.
 
@@ -109,7 +114,7 @@ def fit(
     Raises
     ------
     OptionError
-        Unknown method or option.
+        Unknown method or option, or no such device.
     DataError
         The reference cannot be used; all problems at once.
     TrainingError
@@ -120,6 +125,7 @@ def fit(
         raise OptionError(f"The seed is a number from 0 to 2^32 - 1; it is {seed}.")
     if not 0 <= validation < 1:
         raise OptionError(f"validation is a share, from 0 to below 1; it is {validation}.")
+    pick(device)
     if method != "auto":
         check_labelled(get(method), labels)  # told before a large file is opened
     cells = open_cells(reference, layer=layer, genes=genes, modalities=modalities, genome=genome)
@@ -131,6 +137,7 @@ def fit(
     parsed = parse(recipe.Options, options, presets=recipe.presets)
     task, found = _task(recipe, parsed, cells, labels, query, genome, genes, modalities, seed)
     notes += found
+    task = replace(task, device=device)
     parsed = _settled(recipe, parsed, task, notes)
     folder = Path(state) if state is not None else None
     with torch.random.fork_rng():

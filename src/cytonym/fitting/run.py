@@ -36,6 +36,7 @@ class Task:
     names: np.ndarray
     seed: int
     query: Query | None = None
+    device: str = "auto"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,6 +106,7 @@ def run(
             state=None if folder is None else folder / f"{title}.safetensors",
             fingerprint=_fingerprint(method, options, task, rows, transforms),
             on_epoch=watch.epoch,
+            device=task.device,
         )
     net.cpu().eval()
     return Fitted(net, transforms, feed, history)
