@@ -12,7 +12,17 @@ import cytonym
 ROOT = Path(cytonym.__file__).parent
 LAYERS = [
     ["errors", "reserved"],
-    ["types", "options", "device", "fit_report", "files", "fetching", "compat", "stacked"],
+    [
+        "types",
+        "options",
+        "arrays",
+        "device",
+        "fit_report",
+        "files",
+        "fetching",
+        "compat",
+        "stacked",
+    ],
     ["dna"],
     ["nn", "prep", "groups"],
     ["data", "methods", "train", "evaluate"],
