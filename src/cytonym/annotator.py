@@ -27,7 +27,7 @@ from cytonym.explaining import by_gene, by_sub_vector
 from cytonym.fit_report import FitReport
 from cytonym.methods import Completes, Method, Views, get
 from cytonym.opening import Data, Opened, open_for
-from cytonym.options import Options
+from cytonym.options import Options, parse
 from cytonym.prep import bind_chain, chain_state, inputs, restore_chain
 from cytonym.result import Annotation, Embedding
 from cytonym.trust.read import asked, check_shares, read, told
@@ -460,7 +460,7 @@ def load(path: str | Path) -> Annotator:
     facts, arrays = bundle.facts, bundle.arrays
     try:
         method = get(facts["method"])
-        options = method.Options.model_validate(facts["options"])
+        options = _options(method, facts["options"])
         spaces, transforms = {}, {m: method.features(options)[m] for m in facts["modalities"]}
         for modality in facts["modalities"]:
             names = arrays[f"space/{modality}/names"]
@@ -480,13 +480,29 @@ def load(path: str | Path) -> Annotator:
         if facts.get("trust") is not None:
             trust = Trust.restore(facts["trust"], dict(under("trust/", arrays)))
     except CytonymError as error:
-        raise ModelError(f"The model {path} does not hold together: {error}") from error
+        what = f"The model {path} does not hold together: {error}"
+        raise ModelError(what + _elsewhere(facts["version"])) from error
     except NOT_WHOLE as error:
-        raise ModelError(f"The model {path} does not hold together: {error!r}.") from error
+        what = f"The model {path} does not hold together: {error!r}."
+        raise ModelError(what + _elsewhere(facts["version"])) from error
     net.eval()
     return Annotator(
         method, options, seed, labels, spaces, transforms, net, report, salience, trust
     )
+
+
+def _options(method: Method, found: Any) -> Options:
+    """Options as they were saved; those that came since are at their defaults."""
+    if not isinstance(found, dict):
+        raise TypeError(f"its options are {type(found).__name__}")
+    return parse(method.Options, found, presets={})
+
+
+def _elsewhere(made: str) -> str:
+    """What helps where another version wrote a model that this one cannot put together."""
+    if made == (ours := version("cytonym")):
+        return ""
+    return f"\n    → cytonym {made} made it, and this is {ours}: install that one, or fit again"
 
 
 def _check_sizes(planned: nn.Module, weights: Mapping[str, Tensor]) -> None:
