@@ -13,8 +13,8 @@ import torch
 
 import cytonym
 from cytonym.bundle import Bundle, _digest, read_bundle, write_bundle
-from cytonym.data.simulate import simulate
-from cytonym.errors import ModelError
+from cytonym.data.simulate import simulate, simulate_multiome
+from cytonym.errors import DataError, ModelError
 
 FEATURES, MANIFEST = "features.npz", "manifest.json"
 
@@ -145,3 +145,51 @@ def test_no_number_among_the_options_makes_a_model_take_memory_or_time(model, tm
 def test_parts_that_are_not_of_one_piece_are_a_model_error(changes, said, model, tmp_path):
     with pytest.raises(ModelError, match=said):
         cytonym.load(signed(copied(model, tmp_path / "other"), **changes))
+
+
+@pytest.fixture(scope="module")
+def by_file(tmp_path_factory):
+    """A model that reads embeddings from a file, its cells, and the file."""
+    folder = tmp_path_factory.mktemp("by_file")
+    cells = simulate_multiome(120, 60, 3, seed=0, n_peaks=80)["atac"]
+    values = np.random.default_rng(0).standard_normal((80, 6))
+    np.savez(folder / "made.npz", peaks=cells.var_names.to_numpy(str), embeddings=values)
+    options = {
+        "embedder": "precomputed",
+        "embeddings": folder / "made.npz",
+        **{"dim": 4, "trunk_hidden": 8, "trunk_epochs": 2, "epochs": 1, "hidden": 8},
+    }
+    how = {"method": "seqalign", "labels": "cell_type", "validation": 0, "progress": False}
+    cytonym.fit(cells, options=options, **how).save(folder / "model")
+    return folder / "model", cells, folder / "made.npz"
+
+
+def test_a_model_reads_no_other_file_of_embeddings_than_that_of_its_fit(by_file, tmp_path):
+    model, cells, made = by_file
+    assert len(cytonym.load(model).annotate(cells, progress=False)) == 120
+    with np.load(made) as held:
+        np.savez(tmp_path / "mine.npz", peaks=held["peaks"], embeddings=held["embeddings"] + 1)
+    (tmp_path / "secret").write_text("of nobody's business")
+    for number, (path, said) in enumerate(
+        (
+            (tmp_path / "mine.npz", "of 64 peaks that the model knows it has 64, and 0 as they we"),
+            (tmp_path / "secret", "it cannot be read"),
+            (Path("/dev/zero"), "there is no such file"),
+            (Path("/proc/self/environ"), "it has 0 bytes"),
+            (tmp_path, "there is no such file"),
+        )
+    ):
+        other = cytonym.load(copied(model, tmp_path / f"m{number}", embeddings=str(path)))
+        with pytest.raises(DataError, match=said) as told:
+            other.annotate(cells, progress=False)
+        assert "business" not in str(told.value)
+
+
+def test_a_model_that_keeps_nothing_of_its_embeddings_cannot_have_any_file_read(by_file, tmp_path):
+    model, cells, _ = by_file
+    bare = copied(model, tmp_path / "bare")
+    with np.load(bare / FEATURES) as held:
+        kept = {name: held[name] for name in held.files if "proof" not in name}
+    np.savez(bare / FEATURES, **kept)
+    with pytest.raises(DataError, match="does not say what the embeddings of its own peaks are"):
+        cytonym.load(signed(bare)).annotate(cells, progress=False)

@@ -16,6 +16,8 @@ LAYERS = [
         "types",
         "options",
         "memory",
+        "arrays",
+        "device",
         "fit_report",
         "files",
         "stores",

@@ -21,6 +21,7 @@ from cytonym.data.loader import Feed
 from cytonym.data.read import Reading
 from cytonym.data.source import Cells
 from cytonym.decoding import Decoded, decoded, with_generated
+from cytonym.device import pick
 from cytonym.errors import CytonymError, ModelError, OptionError
 from cytonym.explaining import by_gene, by_sub_vector
 from cytonym.fit_report import FitReport
@@ -29,7 +30,7 @@ from cytonym.memory import Memory
 from cytonym.methods import Completes, Method, Views, get
 from cytonym.nn.threads import threads_for
 from cytonym.opening import Data, Opened, open_for
-from cytonym.options import Options
+from cytonym.options import Options, parse
 from cytonym.prep import bind_chain, chain_state, inputs, restore_chain
 from cytonym.quick import Quick
 from cytonym.result import Annotation, Embedding
@@ -103,6 +104,7 @@ class Annotator:
         reject: float = 0.05,
         batch_size: int = 512,
         max_memory: Memory | None = None,
+        device: str = "auto",
         progress: bool = True,
     ) -> Annotation:
         """Name the cells of ``data``; writes nothing.
@@ -129,23 +131,27 @@ class Annotator:
             Cells at a time; the answer does not depend on it.
         max_memory
             What the process may take, as bytes or ``"4GB"``: more is refused before it begins.
+        device
+            Where it computes: ``auto`` (CUDA where there is a GPU, else the CPU), ``cpu``,
+            ``cuda`` or ``cuda:1``.
 
         Raises
         ------
         DataError
             The data cannot be read, or share too few features with the reference.
         OptionError
-            The model was fitted without labels, ``generate_missing`` cannot help, or
-            ``max_memory`` is too little.
+            The model was fitted without labels, ``generate_missing`` cannot help, there is no
+            such device, or ``max_memory`` is too little.
         """
         check_shares(coverage, reject)
+        pick(device)  # told before a large file is opened
         how = Reading(genes, layer, modalities, genome)
-        opened = self.opened_to_name(data, how, generate_missing, progress=progress)
+        work: dict[str, Any] = {"device": device, "progress": progress}
+        opened = self.opened_to_name(data, how, generate_missing, **work)
         n = len(opened.feed.rows)
-        foretell(self, opened, part=n, max_memory=max_memory, batch_size=batch_size)
-        return self.answer(
-            opened, coverage=coverage, reject=reject, batch_size=batch_size, progress=progress
-        )
+        speed: dict[str, Any] = {"batch_size": batch_size, "device": device}
+        foretell(self, opened, part=n, max_memory=max_memory, **speed)
+        return self.answer(opened, coverage=coverage, reject=reject, progress=progress, **speed)
 
     def opened_to_name(
         self,
@@ -153,6 +159,7 @@ class Annotator:
         how: Reading,
         generate_missing: Annotator | str | Path | None = None,
         *,
+        device: str = "auto",
         progress: bool = True,
     ) -> Opened:
         """The data as the network reads them, with modalities that they lack made first."""
@@ -165,7 +172,8 @@ class Annotator:
             return self.opened(data, how)
         maker = generate_missing
         maker = maker if isinstance(maker, Annotator) else load(maker)
-        made = with_generated(maker, data, how, wanted=[*self.spaces], progress=progress)
+        wanted = [*self.spaces]
+        made = with_generated(maker, data, how, wanted=wanted, device=device, progress=progress)
         return self.opened(made, how)
 
     def answer(
@@ -175,10 +183,11 @@ class Annotator:
         coverage: float = 0.9,
         reject: float = 0.05,
         batch_size: int = 512,
+        device: str = "auto",
         progress: bool = True,
     ) -> Annotation:
         """As :meth:`annotate`, of data that are open, or of a part of them."""
-        said = self.asked(opened, batch_size=batch_size, progress=progress)
+        said = self.asked(opened, batch_size=batch_size, device=device, progress=progress)
         shares = {"coverage": coverage, "reject": reject}
         found = read(said, self.label_names, self.trust, **shares)
         tally = found.tally + opened.tally
@@ -214,13 +223,15 @@ class Annotator:
         modalities: Mapping[str, str] | None = None,
         genome: str | Path | None = None,
         batch_size: int = 512,
+        device: str = "auto",
         progress: bool = True,
     ) -> Embedding:
         """Where the cells of ``data`` lie: the joint embedding, and that of each modality where
         the method has one. The arguments are those of :meth:`annotate`.
         """
+        where = pick(device)
         opened = self.opened(data, Reading(genes, layer, modalities, genome))
-        said = self._walk(opened.feed, self._placed, batch_size, progress, "embedding")
+        said = self._walk(opened.feed, self._placed, batch_size, where, progress, "embedding")
         joint = said.pop("embedding")
         views = {name: view for name, view in said.items() if not np.isnan(view).all()}
         notes = (*opened.notes, *opened.tally.lacking())
@@ -236,6 +247,7 @@ class Annotator:
         genes: str | None = None,
         layer: str | None = None,
         modalities: Mapping[str, str] | None = None,
+        device: str = "auto",
     ) -> Decoded:
         """What a modality of ``data`` looks like without noise, as a matrix that is computed where
         it is looked at.
@@ -248,15 +260,16 @@ class Annotator:
             Which one; may be left out where the data have one of the model's.
         source
             Denoise by the code of this modality (or ``"joint"``); default: ``modality`` itself.
+        device
+            As for :meth:`annotate`.
 
         Raises
         ------
         OptionError
             The method cannot denoise, or the modality is not one of the model's or the data's.
         """
-        return decoded(
-            self, data, Reading(genes, layer, modalities), target=modality, source=source
-        )
+        how = Reading(genes, layer, modalities)
+        return decoded(self, data, how, target=modality, source=source, device=device)
 
     def generate(
         self,
@@ -267,6 +280,7 @@ class Annotator:
         genes: str | None = None,
         layer: str | None = None,
         modalities: Mapping[str, str] | None = None,
+        device: str = "auto",
     ) -> Decoded:
         """The modality ``target`` of cells in which it was not measured, from another one.
 
@@ -278,6 +292,8 @@ class Annotator:
             The modality to make, one of the model's.
         source
             From which; default: the model's other modality.
+        device
+            As for :meth:`annotate`.
 
         Raises
         ------
@@ -286,7 +302,7 @@ class Annotator:
         """
         how = Reading(genes, layer, modalities)
         source = source or next((name for name in self.spaces if name != target), None)
-        return decoded(self, data, how, target=target, source=source)
+        return decoded(self, data, how, target=target, source=source, device=device)
 
     def complete(
         self,
@@ -422,9 +438,17 @@ class Annotator:
         }
         write_bundle(Path(path), Bundle(facts, self.net.state_dict(), arrays))
 
-    def asked(self, opened: Opened, *, batch_size: int = 512, progress: bool = False) -> Said:
+    def asked(
+        self,
+        opened: Opened,
+        *,
+        batch_size: int = 512,
+        device: str = "auto",
+        progress: bool = False,
+    ) -> Said:
         """What the network says of opened data, before it is read: scores and embedding."""
-        said = self._walk(opened.feed, self._said, batch_size, progress, "naming")
+        where = pick(device)
+        said = self._walk(opened.feed, self._said, batch_size, where, progress, "naming")
         return collected(opened.feed.cells, said, [*opened.feed.inputs.bound])
 
     def opened(self, data: Data | Cells, how: Reading) -> Opened:
@@ -444,6 +468,7 @@ class Annotator:
         feed: Feed,
         said: Callable[[Batch], Mapping[str, Tensor]],
         batch_size: int,
+        device: torch.device,
         progress: bool,
         title: str,
     ) -> dict[str, np.ndarray]:
@@ -452,7 +477,6 @@ class Annotator:
             raise OptionError(f"batch_size is at least 1; it is {batch_size}.")
         answer: dict[str, np.ndarray] = {}
         done, n_cells = 0, len(feed.rows)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.net.to(device)
         bar = tqdm(total=n_cells, desc=title, unit="cell", disable=not progress)
         numbers = batch_size * sum(feed.inputs.widths.values())
@@ -480,7 +504,7 @@ def load(path: str | Path) -> Annotator:
     facts, arrays = bundle.facts, bundle.arrays
     try:
         method = get(facts["method"])
-        options = method.Options.model_validate(facts["options"])
+        options = _options(method, facts["options"])
         spaces, transforms = {}, {m: method.features(options)[m] for m in facts["modalities"]}
         for modality in facts["modalities"]:
             names = arrays[f"space/{modality}/names"]
@@ -502,13 +526,29 @@ def load(path: str | Path) -> Annotator:
         if facts.get("quick") is not None:
             quick = Quick.restore(facts["quick"], dict(under("quick/", arrays)))
     except CytonymError as error:
-        raise ModelError(f"The model {path} does not hold together: {error}") from error
+        what = f"The model {path} does not hold together: {error}"
+        raise ModelError(what + _elsewhere(facts["version"])) from error
     except NOT_WHOLE as error:
-        raise ModelError(f"The model {path} does not hold together: {error!r}.") from error
+        what = f"The model {path} does not hold together: {error!r}."
+        raise ModelError(what + _elsewhere(facts["version"])) from error
     net.eval()
     return Annotator(
         method, options, seed, labels, spaces, transforms, net, report, salience, trust, quick
     )
+
+
+def _options(method: Method, found: Any) -> Options:
+    """Options as they were saved; those that came since are at their defaults."""
+    if not isinstance(found, dict):
+        raise TypeError(f"its options are {type(found).__name__}")
+    return parse(method.Options, found, presets={})
+
+
+def _elsewhere(made: str) -> str:
+    """What helps where another version wrote a model that this one cannot put together."""
+    if made == (ours := version("cytonym")):
+        return ""
+    return f"\n    → cytonym {made} made it, and this is {ours}: install that one, or fit again"
 
 
 def _check_sizes(planned: nn.Module, weights: Mapping[str, Tensor]) -> None:

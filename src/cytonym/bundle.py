@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import math
 import os
 import shutil
 import tempfile
@@ -13,24 +12,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile, ZipFile
 
 import numpy as np
-from numpy.lib import format as npy
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from cytonym.arrays import MOST_VALUES, read_arrays
 from cytonym.errors import ModelError
 
 SCHEMA = 1
 WEIGHTS, FEATURES, MANIFEST = "weights.safetensors", "features.npz", "manifest.json"
 
-MOST_FACTS, MOST_VALUES = 64 << 20, 4 << 30
-"""Bytes of a manifest, and of the weights or all arrays: a folder that asks for more is refused
-before anything of it is read.
+MOST_FACTS = 64 << 20
+"""Bytes of a manifest; with more it is refused before it is read, as are weights and arrays with
+more than ``MOST_VALUES``.
 """
 
 
@@ -133,8 +131,9 @@ def read_bundle(path: Path) -> Bundle:
     manifest = read_manifest(path)
     data = {name: _verified(path / name, manifest["files"][name]) for name in (WEIGHTS, FEATURES)}
     try:
-        weights, arrays = load_tensors(data[WEIGHTS]), _arrays(data[FEATURES])
-    except (SafetensorError, BadZipFile, NotImplementedError, ValueError, OSError) as error:
+        weights = load_tensors(data[WEIGHTS])
+        arrays = read_arrays(io.BytesIO(data[FEATURES]), most=MOST_VALUES)
+    except (SafetensorError, ValueError, OSError) as error:
         raise ModelError(f"The model {path} cannot be read: {error}.") from error
     return Bundle(manifest, weights, arrays)
 
@@ -189,24 +188,6 @@ def _check_own(file: Path, most: int) -> None:
     if file.is_symlink() or file.stat().st_size > most:
         what = "a link to another place" if file.is_symlink() else f"larger than {most:,} bytes"
         raise ModelError(f"{file} is {what}, which no model holds; it was not read.")
-
-
-def _arrays(data: bytes) -> dict[str, np.ndarray]:
-    """The arrays of an ``.npz``, which may not claim more bytes than it holds."""
-    with ZipFile(io.BytesIO(data)) as held:
-        members = held.infolist()
-        if (whole := sum(one.file_size for one in members)) > MOST_VALUES:
-            raise ValueError(f"{FEATURES} holds {whole:,} bytes, of {MOST_VALUES:,} at most")
-        for one in members:
-            with held.open(one) as member:
-                first = npy.read_magic(member) == (1, 0)
-                header = npy.read_array_header_1_0 if first else npy.read_array_header_2_0
-                shape, _, dtype = header(member)
-            claimed = math.prod(shape) * dtype.itemsize
-            if dtype.hasobject or min(shape, default=0) < 0 or claimed > one.file_size:
-                raise ValueError(f"{one.filename} claims {claimed:,} bytes of {dtype}")
-    with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
 
 
 def _verified(file: Path, wanted: Mapping[str, Any]) -> bytes:

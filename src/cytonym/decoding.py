@@ -21,6 +21,7 @@ from cytonym.data.loader import Feed
 from cytonym.data.read import Reading, open_read
 from cytonym.data.source import Cells
 from cytonym.dense import check_target, write_blocks
+from cytonym.device import pick
 from cytonym.errors import OptionError, suggest
 from cytonym.methods import Generates, Method
 from cytonym.opening import Data, Opened
@@ -82,6 +83,7 @@ class Decoded:
     _feed: Feed = field(repr=False)
     _method: Generates = field(repr=False)
     _net: nn.Module = field(repr=False)
+    _device: torch.device = field(repr=False)
 
     @property
     def cells(self) -> np.ndarray:
@@ -133,14 +135,18 @@ class Decoded:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Row numbers and their values ``(size, features)`` float32, one block after the other."""
         feed = self._feed if rows is None else self._feed.of(rows)
-        wanted = None if columns is None else torch.from_numpy(np.asarray(columns, np.int64))
+        wanted = None
+        if columns is not None:
+            wanted = torch.from_numpy(np.asarray(columns, np.int64)).to(self._device)
         scale = PER_CELL if self.modality == "rna" else 1.0
         for places, batch in feed.batches(size):
+            batch = batch.to(self._device)
+            self._net.to(self._device)  # whoever named cells meanwhile has taken it away
             with torch.inference_mode():
                 latent = self._method.latent(self._net, batch, self.source)
                 values = self._method.decode(self._net, latent, self.modality, wanted)
                 values = torch.where(_known(batch, self.source)[:, None], values, torch.nan)
-            yield places, (values * scale).float().numpy()
+            yield places, (values * scale).float().cpu().numpy()
 
     def draw(self, *, seed: int = 0, depth: float | None = None, progress: bool = False) -> AnnData:
         """Counts as if measured: Poisson for RNA, 0 or 1 for peaks; sparse. Cells of which
@@ -196,10 +202,16 @@ def measured(
 
 
 def decoded(
-    model: Model, data: Data | Cells, how: Reading, *, target: str | None, source: str | None
+    model: Model,
+    data: Data | Cells,
+    how: Reading,
+    *,
+    target: str | None,
+    source: str | None,
+    device: str,
 ) -> Decoded:
     """The modality ``target`` of ``data``, by the code of ``source`` (default: its own)."""
-    method = model.method
+    method, where = model.method, pick(device)
     if not isinstance(method, Generates):
         raise OptionError(f"The method {method.name!r} neither denoises nor generates; dcca does.")
     opened = model.opened(data, how)
@@ -221,8 +233,8 @@ def decoded(
     space = opened.feed.source.spaces[target]
     kept = space.take(opened.feed.inputs.counts[target])
     obs = opened.cells.obs
-    path, net = opened.cells.path, model.net.cpu().eval()
-    return Decoded(target, source, obs, kept, opened.notes, path, opened.feed, method, net)
+    path, net = opened.cells.path, model.net.eval()
+    return Decoded(target, source, obs, kept, opened.notes, path, opened.feed, method, net, where)
 
 
 def _known(batch: Batch, source: str) -> Bool[torch.Tensor, " cells"]:
@@ -259,7 +271,13 @@ def write_decoded(parts: Sequence[Decoded], out: str | Path, *, progress: bool =
 
 
 def with_generated(
-    model: Model, data: Data, how: Reading, *, wanted: Sequence[str], progress: bool
+    model: Model,
+    data: Data,
+    how: Reading,
+    *,
+    wanted: Sequence[str],
+    device: str,
+    progress: bool,
 ) -> Cells:
     """``data`` with those of the modalities ``wanted`` that they lack, drawn by ``model``."""
     cells = open_read(data, how)
@@ -270,8 +288,8 @@ def with_generated(
     parts, notes = dict.fromkeys(cells.spaces, cells), [*cells.notes]
     for name in lacking:
         source = next((one for one in wanted if one in cells.spaces), None)
-        made = decoded(model, cells, how, target=name, source=source).draw(progress=progress)
-        parts[name] = open_read({name: made}, Reading())
+        made = decoded(model, cells, how, target=name, source=source, device=device)
+        parts[name] = open_read({name: made.draw(progress=progress)}, Reading())
         notes.append(f"{name} was not measured: generated from {source} by {model.method.name}")
     return join(parts, cells.obs, notes)
 

@@ -35,13 +35,17 @@ class Forecast:
         return f"{self.cells:,} cells: about {_span(self.seconds)} and {words(self.memory)}"
 
 
-def forecast(model: Annotator, opened: Opened, *, part: int, batch_size: int = 512) -> Forecast:
+def forecast(
+    model: Annotator, opened: Opened, *, part: int, batch_size: int = 512, device: str = "auto"
+) -> Forecast:
     """From naming two batches, of which the second is timed; ``part`` cells are named at once."""
     rows, n = opened.feed.rows, len(opened.feed.rows)
     for start in (0, batch_size):
         some = opened.of(rows[start : start + batch_size])
         begin = time.perf_counter()
-        found = model.answer(some, coverage=0.9, reject=0.05, batch_size=batch_size, progress=False)
+        found = model.answer(
+            some, coverage=0.9, reject=0.05, batch_size=batch_size, device=device, progress=False
+        )
     pace = (time.perf_counter() - begin) / max(len(found), 1)
     types, dim = len(model.label_names), found.embedding.shape[1]
     kept = n * (8 * types + FACTS)
@@ -56,6 +60,7 @@ def foretell(
     part: int,
     max_memory: Memory | None = None,
     batch_size: int = 512,
+    device: str = "auto",
 ) -> None:
     """Say what naming will take, where there are many cells; refuse what ``max_memory`` rules out.
 
@@ -71,7 +76,7 @@ def foretell(
     check_loads(opened, limit)
     if n < 2 * batch_size:
         return
-    found = forecast(model, opened, part=part, batch_size=batch_size)
+    found = forecast(model, opened, part=part, batch_size=batch_size, device=device)
     log.info("%s", found)
     if limit is not None and found.memory > limit:
         raise OptionError(

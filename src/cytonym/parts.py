@@ -135,7 +135,14 @@ class Parts:
         first, step = (shard[0] - 1, shard[1]) if shard else (0, 1)
         return [one for one in range(first, self.count, step) if not self.path(one).exists()]
 
-    def name(self, numbers: Iterable[int], *, batch_size: int = 512, progress: bool = True) -> None:
+    def name(
+        self,
+        numbers: Iterable[int],
+        *,
+        batch_size: int = 512,
+        device: str = "auto",
+        progress: bool = True,
+    ) -> None:
         """Name the cells of these parts; each appears when it is complete."""
         numbers = [*numbers]
         total = sum(len(self.rows(one)) for one in numbers)
@@ -145,6 +152,7 @@ class Parts:
                     self.opened.of(self.rows(number)),
                     **self.shares,
                     batch_size=batch_size,
+                    device=device,
                     progress=False,
                 )
                 with replacing(self.path(number)) as partial:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from cytonym.annotator import Annotator, load
 from cytonym.data.read import Reading
+from cytonym.device import pick
 from cytonym.errors import OptionError
 from cytonym.opening import Data
 from cytonym.result import Annotation
@@ -62,6 +63,7 @@ class Consensus:
         coverage: float = 0.9,
         reject: float = 0.05,
         batch_size: int = 512,
+        device: str = "auto",
         progress: bool = True,
     ) -> Annotation:
         """Name the cells of ``data``; the arguments are those of :meth:`Annotator.annotate`.
@@ -72,10 +74,11 @@ class Consensus:
             Of the mixture; ``answers`` are those of each model, ``agreement`` says how many agree.
             The embedding is that of the model that counts most.
         """
+        pick(device)
         how = Reading(genes, layer, modalities, genome)
         opened = [one.opened(data, how) for one in self.models.values()]
         said = [
-            model.asked(one, batch_size=batch_size, progress=progress)
+            model.asked(one, batch_size=batch_size, device=device, progress=progress)
             for model, one in zip(self.models.values(), opened, strict=True)
         ]
         shares = {"coverage": coverage, "reject": reject}

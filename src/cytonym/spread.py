@@ -28,6 +28,7 @@ def name_on(
     data: Path | dict[str, Path],
     how: Reading,
     fast: bool = False,
+    device: str = "auto",
     progress: bool = True,
 ) -> None:
     """Name ``numbers`` of ``parts`` on the workers of ``client``, each part once.
@@ -43,6 +44,8 @@ def name_on(
         What ``parts`` were begun with, as paths.
     fast
         Whether they were begun with ``model.fast()``.
+    device
+        On which each worker computes.
 
     Raises
     ------
@@ -59,6 +62,7 @@ def name_on(
             "how": [how.genes, how.layer, how.modalities, how.genome and str(how.genome)],
             "folder": str(parts.folder.absolute()),
             "shares": dict(parts.shares),
+            "device": device,
         }
     )
     numbers = [*numbers]
@@ -87,7 +91,7 @@ def _name_one(job: str, number: int) -> int:
     """On a worker: name a part that is not there yet."""
     parts = _opened(job)
     if not parts.path(number).exists():
-        parts.name([number], progress=False)
+        parts.name([number], device=json.loads(job)["device"], progress=False)
     return number
 
 

@@ -155,6 +155,13 @@ class Transform(Protocol):
         ...
 
 
+def _sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """On ``device``; a GPU fetches it from pinned memory, while this process goes on."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=device.type == "cuda")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SparseRows:
     """Rows of a sparse matrix as tensors, for networks that read what is stored and no more.
@@ -206,7 +213,7 @@ class SparseRows:
         """The same rows on another device, or with values of another type."""
         if isinstance(to, torch.dtype):
             return SparseRows(self.start, self.column, self.value.to(to), self.width)
-        start, column, value = (one.to(to) for one in (self.start, self.column, self.value))
+        start, column, value = (_sent(one, to) for one in (self.start, self.column, self.value))
         return SparseRows(start, column, value, self.width)
 
 
@@ -251,15 +258,15 @@ class Batch:
         """The same batch on another device."""
 
         def move(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            return {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}
+            return {name: _sent(tensor, device) for name, tensor in tensors.items()}
 
         return Batch(
             move(self.x),
             {name: rows.to(device) for name, rows in self.counts.items()},
             move(self.present),
-            self.y.to(device),
-            self.domain.to(device),
-            self.key.to(device),
+            _sent(self.y, device),
+            _sent(self.domain, device),
+            _sent(self.key, device),
             move(self.detected),
         )
 

@@ -1,5 +1,7 @@
 """The Nucleotide Transformer, on a checkpoint that is true to its format and tiny."""
 
+import json
+import shutil
 from itertools import product
 
 import numpy as np
@@ -110,3 +112,31 @@ def test_the_name_changes_with_the_weights_and_with_what_is_read(checkpoint, tmp
 
 
 WAYS = ({"layer": 1}, {"window": 600}, {"keep_start": True}, {"both_strands": True}, {"half": True})
+
+
+def test_code_beside_the_weights_runs_only_where_its_folder_is_allowed(
+    checkpoint, tmp_path, monkeypatch
+):
+    own, ran = tmp_path / "own", tmp_path / "ran"
+    shutil.copytree(checkpoint, own)
+    config = json.loads((own / "config.json").read_text())
+    config["auto_map"] = {"AutoModelForMaskedLM": "enemy.EsmForMaskedLM"}
+    (own / "config.json").write_text(json.dumps(config))
+    (own / "enemy.py").write_text(
+        f"open({str(ran)!r}, 'w').close()\nfrom transformers import EsmForMaskedLM\n"
+    )
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "m"))
+    for allowed in (None, "", str(tmp_path), str(checkpoint)):
+        if allowed is not None:
+            monkeypatch.setenv("CYTONYM_CODE", allowed)
+        model = NucleotideTransformer(str(own), 60)
+        for ask in (model.check, lambda model=model: model.embed(["A" * 60])):
+            with pytest.raises(DataError, match=r"code of its own.*\n.*CYTONYM_CODE=FOLDER"):
+                ask()
+    assert not ran.exists()
+    monkeypatch.setenv("CYTONYM_CODE", str(own))
+    NucleotideTransformer(str(own), 60).check()
+    found = NucleotideTransformer(str(own), 60).embed(["A" * 60])
+    assert ran.exists()
+    assert found.shape == (1, 32)

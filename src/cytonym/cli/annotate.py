@@ -12,6 +12,7 @@ import typer
 from cytonym.cli.options import (
     Atac,
     BatchSize,
+    Device,
     Genes,
     Genome,
     InPlace,
@@ -75,6 +76,7 @@ def annotate(
     fast: Annotated[
         bool, typer.Option("--fast", help="Name with less work (sctrans), nearly alike.")
     ] = False,
+    device: Device = "auto",
     report: Annotated[
         Path | None, typer.Option(metavar="OUT.html", help="Also write a page about the names.")
     ] = None,
@@ -150,6 +152,7 @@ def annotate(
 
     import cytonym
     from cytonym.data.read import Reading
+    from cytonym.device import pick
     from cytonym.forecast import foretell
     from cytonym.parts import CELLS, Parts
     from cytonym.result import added_names, group_names
@@ -158,6 +161,8 @@ def annotate(
     from cytonym.view.text import table
 
     check_shares(coverage, reject)
+    if dask is None:  # else it is looked for where the parts are named
+        pick(device)
     namer = cytonym.load(model[0]) if len(model) == 1 else cytonym.consensus(model)
     namer = namer.fast() if isinstance(namer, cytonym.Annotator) and fast else namer
     if wanted is not None and namer.label_names:
@@ -175,13 +180,15 @@ def annotate(
     for file in (query, atac):
         if file is not None:
             check_free(file, key, columns=columns, matrices=matrices)
-    shares, speed = {"coverage": coverage, "reject": reject}, {"batch_size": batch_size}
+    shares = {"coverage": coverage, "reject": reject}
+    speed: dict[str, Any] = {"batch_size": batch_size, "device": device}
     parts = None
     if isinstance(namer, cytonym.Consensus):
         calls = namer.annotate(cells, genome=genome, progress=not quiet, **shares, **speed, **how)
     else:
         reading = Reading(genes, layer, named, genome)
-        opened = namer.opened_to_name(cells, reading, generate_missing, progress=not quiet)
+        work: dict[str, Any] = {"device": device, "progress": not quiet}
+        opened = namer.opened_to_name(cells, reading, generate_missing, **work)
         if shard != MERGE:
             foretell(namer, opened, part=CELLS, max_memory=max_memory, **speed)
         folder = place.with_name(f"{place.name}.parts")
@@ -192,7 +199,7 @@ def annotate(
             if dask is not None:
                 files: dict[str, Any] = {"model": model[0], "data": cells, "how": reading}
                 files["fast"] = fast
-                _name_on_dask(dask, parts, files, progress=not quiet)
+                _name_on_dask(dask, parts, files, **work)
             elif shard != MERGE:
                 parts.name(parts.missing(share), progress=not quiet, **speed)
             if share is not None:
@@ -249,12 +256,14 @@ def _check_one_model(models: int, dask: str | None, given: Mapping[str, Any]) ->
         raise CytonymError(f"--dask goes without {apart[0]}\n    → leave one out")
 
 
-def _name_on_dask(address: str, parts: Parts, files: Mapping[str, Any], *, progress: bool) -> None:
+def _name_on_dask(
+    address: str, parts: Parts, files: Mapping[str, Any], *, device: str, progress: bool
+) -> None:
     """Name the parts that are missing on a cluster, which is left afterwards."""
     from cytonym.spread import cluster, name_on
 
     with cluster(address) as client:
-        name_on(client, parts, parts.missing(), progress=progress, **files)
+        name_on(client, parts, parts.missing(), device=device, progress=progress, **files)
 
 
 def _tool(compat: str | None, report: Path | None) -> Tool | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from cytonym.cli.options import (
     Atac,
     BatchSize,
     Decoded,
+    Device,
     Genes,
     Genome,
     InPlace,
@@ -41,6 +42,7 @@ def embed(
     layer: Layer = None,
     modality: Modality = None,
     batch_size: BatchSize = 512,
+    device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Place cells in the space of a model.
@@ -63,6 +65,7 @@ def embed(
         modalities=named,
         genome=genome,
         batch_size=batch_size,
+        device=device,
         progress=not quiet,
     )
     found.write(cells, out, matrix=not no_matrix)
@@ -82,6 +85,7 @@ def denoise(
     genes: Genes = None,
     layer: Layer = None,
     modality: Modality = None,
+    device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Write what cells look like without noise, block by block.
@@ -96,9 +100,9 @@ def denoise(
 
     annotator = cytonym.load(model)
     cells = one_or_both(file, atac)
-    how = {"genes": genes, "layer": layer, "modalities": named}
+    how: dict[str, Any] = {"genes": genes, "layer": layer, "modalities": named}
     wanted = [of] if of else measured(annotator, cells, **how)
-    parts = [annotator.denoise(cells, modality=name, **how) for name in wanted]
+    parts = [annotator.denoise(cells, modality=name, device=device, **how) for name in wanted]
     write_decoded(parts, out, progress=not quiet)
     print_notes(parts[0].notes)
     sizes = ", ".join(f"{one.modality} {one.shape[0]:,} × {one.shape[1]:,}" for one in parts)
@@ -116,6 +120,7 @@ def generate(
     genes: Genes = None,
     layer: Layer = None,
     modality: Modality = None,
+    device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Make a modality that was not measured, block by block; in the units of denoise."""
@@ -125,7 +130,8 @@ def generate(
     import cytonym
 
     annotator = cytonym.load(model)
-    made = annotator.generate(file, to, source=source, genes=genes, layer=layer, modalities=named)
+    how: dict[str, Any] = {"genes": genes, "layer": layer, "modalities": named}
+    made = annotator.generate(file, to, source=source, device=device, **how)
     made.write(out, progress=not quiet)
     print_notes(made.notes)
     print(f"\nWrote {out}: {to} from {made.source}, {made.shape[0]:,} × {made.shape[1]:,}")

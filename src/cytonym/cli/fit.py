@@ -9,6 +9,7 @@ import typer
 
 from cytonym.cli.options import (
     Atac,
+    Device,
     Genes,
     Genome,
     Layer,
@@ -55,6 +56,7 @@ def fit(
         str,
         typer.Option(metavar="SIZE", help="What may be taken; features beyond it are made anew."),
     ] = LIMIT,
+    device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Learn to name cells from a labelled reference (or, with dcca, what cells are like).
@@ -88,6 +90,7 @@ def fit(
             modalities=named,
             state=state,
             max_memory=max_memory,
+            device=device,
             progress=not quiet,
         )
         model.save(out)

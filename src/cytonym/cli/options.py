@@ -36,6 +36,9 @@ Offline = Annotated[
     bool, typer.Option("--offline", help="Fetch nothing from a network.", callback=_stay_offline)
 ]
 Key = Annotated[str, typer.Option(metavar="NAME", help="Name of the predicted column.")]
+Device = Annotated[
+    str, typer.Option(metavar="NAME", help="Where it computes: auto, cpu, cuda or cuda:1.")
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Cells at a time.")]
 MaxMemory = Annotated[
     str | None,

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 
 from cytonym.dna.cnn import SHORTEST
 from cytonym.dna.embed import Change, Kmers, Letters, Motifs, SequenceEmbedder, changed
 from cytonym.dna.genome import windows
-from cytonym.dna.intervals import intervals, parse_intervals, ucsc
+from cytonym.dna.given import Given, proof_of
+from cytonym.dna.intervals import intervals, parse_intervals
 from cytonym.dna.motifs import jaspar_motifs, read_motifs
 from cytonym.dna.transformer import NucleotideTransformer
 from cytonym.errors import DataError, Problem
@@ -73,23 +74,31 @@ class PeakReader:
     def __call__(self, space: FeatureSpace, *, progress: bool = False) -> np.ndarray:
         """``(peaks, d)``; errors are those of :meth:`check`."""
         if self.kind == "precomputed":
-            return self._given(space)
+            return Given.read(self.embeddings).of(space.names.tolist())
         genome, places = self._found(space)
         sequences = [*windows(genome, places, self.window)]
         self._readable(sequences, genome.name)
         spoilt = changed(sequences, self.change, share=self.mutated, seed=0)
         return kept(self.embedder(), spoilt, progress=progress)
 
-    def check(self, space: FeatureSpace) -> None:
-        """Whether the DNA can be read.
+    def proof(self, space: FeatureSpace, embedded: np.ndarray) -> dict[str, np.ndarray]:
+        """What a model keeps to know a file of embeddings again by; :attr:`name` tells the rest."""
+        return proof_of(space.names, embedded) if self.kind == "precomputed" else {}
+
+    def check(self, space: FeatureSpace, learned: Mapping[str, np.ndarray]) -> None:
+        """Whether the DNA can be read; ``learned`` holds the :meth:`proof` of a model's fit.
 
         Raises
         ------
         DataError
-            Peaks without coordinates, no genome, or peaks that do not lie on it.
+            Peaks without coordinates, no genome, peaks that do not lie on it, or a file of
+            embeddings that is not that of the fit.
         """
         if self.kind == "precomputed":
-            self._given(space)
+            given = Given.read(self.embeddings)
+            if learned:
+                given.check(learned)
+            given.of(space.names.tolist())
             return
         genome, places = self._found(space)
         windows(genome, places, self.window)  # whether all peaks lie on it
@@ -136,36 +145,6 @@ class PeakReader:
             raise DataError(problem, subject="the peaks")
         return space.genome, places
 
-    def _given(self, space: FeatureSpace) -> np.ndarray:
-        """Embeddings that a user made, in the order of the peaks."""
-        path = self.embeddings
-        if path is None or not path.is_file():
-            what = "there is no file of embeddings" if path is None else "there is no such file"
-            remedy = (
-                "fit with --set embeddings=FILE.npz ('peaks', 'embeddings'); a model needs it too"
-            )
-            raise DataError(Problem(what, remedy), subject=str(path or "the peaks"))
-        try:
-            with np.load(path) as file:
-                names, values = file["peaks"].astype(str), file["embeddings"]
-        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
-            remedy = "write it by numpy.savez(file, peaks=names, embeddings=values)"
-            problem = Problem(f"it cannot be read ({error or 'it is empty'})", remedy)
-            raise DataError(problem, subject=path.name) from error
-        if not np.issubdtype(values.dtype, np.number) or values.ndim != 2 or not values.shape[1]:
-            what = f"its embeddings are {values.dtype} of shape {values.shape}"
-            raise DataError(Problem(what, "give numbers, a row a peak"), subject=path.name)
-        if len(values) != len(names) or not np.isfinite(values).all():
-            what = f"it has {len(names):,} peaks and embeddings {values.shape}, or some not finite"
-            raise DataError(Problem(what, "give one finite row for each peak"), subject=path.name)
-        place = {_plain(name): row for row, name in enumerate(names.tolist())}
-        rows = [place.get(_plain(name), -1) for name in space.names.tolist()]
-        if lacking := rows.count(-1):
-            first = space.names[rows.index(-1)]
-            what = f"it lacks {lacking:,} of {len(rows):,} peaks; the first is {first}"
-            raise DataError(Problem(what, "embed all peaks of the data"), subject=path.name)
-        return values[rows].astype(np.float32)
-
     def embedder(self) -> SequenceEmbedder:
         """What reads the sequences."""
         if self.kind == "transformer":
@@ -184,12 +163,6 @@ class PeakReader:
             found = jaspar_motifs() if self.motifs is None else read_motifs(self.motifs)
             return Motifs(found, self.window)
         return Letters(self.window) if self.kind == "cnn" else Kmers(self.k, self.window)
-
-
-def _plain(peak: str) -> str:
-    """The name of a peak, in which ``1`` and ``chr1`` are the same."""
-    chrom, colon, rest = peak.partition(":")
-    return f"{ucsc(chrom)}{colon}{rest}"
 
 
 def kept(embedder: SequenceEmbedder, sequences: list[str], *, progress: bool = False) -> np.ndarray:

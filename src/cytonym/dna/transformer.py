@@ -3,13 +3,15 @@
 Weights are not part of this package (their licence is CC-BY-NC-SA-4.0): the user gives a folder
 with ``config.json``, ``vocab.txt`` and ``model.safetensors``, or the name of a repository of the
 Hugging Face hub. Version 1 is a plain ESM model of the library transformers; version 2 needs the
-code that lies beside its weights, which is run only where it lies in a local folder.
+code that lies beside its weights, which is run only where the user allows that folder: a model of
+cells names its checkpoint, and who made it may have put the code there.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +29,9 @@ from cytonym.fetching import offline
 
 WORD = 6
 """Bases of a token."""
+
+CODE = "CYTONYM_CODE"
+"""The variable that names the folder of a checkpoint whose own code may run."""
 
 _COMPLEMENT = str.maketrans("ACGT", "TGCA")
 
@@ -126,9 +131,11 @@ class NucleotideTransformer:
         Raises
         ------
         DataError
-            It has not, or the checkpoint cannot be found.
+            It has not, the checkpoint cannot be found, or its own code is not allowed.
         """
         config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        if "auto_map" in config:
+            self._check_code()
         layers, places = config["num_hidden_layers"], config["max_position_embeddings"] - 2
         problems = []
         if not -layers - 1 <= self.layer <= layers:
@@ -200,6 +207,16 @@ class NucleotideTransformer:
         weight = counted[..., None].to(said.hidden_states[self.layer].dtype).float()
         return (said.hidden_states[self.layer].float() * weight).sum(1) / weight.sum(1).clamp_min(1)
 
+    def _check_code(self) -> None:
+        """A DataError where nobody allowed the code in the folder of the checkpoint."""
+        allowed = os.environ.get(CODE, "")
+        if not allowed or Path(allowed).expanduser().resolve() != self.folder.resolve():
+            problem = Problem(
+                "it comes with code of its own, which would run here",
+                f"download it, look at its code, and allow its folder: {CODE}=FOLDER",
+            )
+            raise DataError(problem, subject=self.checkpoint)
+
     def _model(self) -> Any:
         """The network, in eval mode, on a GPU where there is one."""
         import transformers
@@ -208,18 +225,13 @@ class NucleotideTransformer:
         config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
         with _quiet(transformers):
             if "auto_map" in config:
-                if not Path(self.checkpoint).expanduser().is_dir():
-                    problem = Problem(
-                        "this model comes with code of its own, which is not run from the hub",
-                        "download it, look at its code, and give the folder",
-                    )
-                    raise DataError(problem, subject=self.checkpoint)
+                self._check_code()
                 model: Any = transformers.AutoModelForMaskedLM.from_pretrained(
-                    self.folder, trust_remote_code=True, dtype=dtype
+                    self.folder, trust_remote_code=True, dtype=dtype, use_safetensors=True
                 )
             else:
                 model = transformers.EsmModel.from_pretrained(
-                    self.folder, add_pooling_layer=False, dtype=dtype
+                    self.folder, add_pooling_layer=False, dtype=dtype, use_safetensors=True
                 )
         device = "cuda" if torch.cuda.is_available() else "cpu"
         return model.eval().to(device)

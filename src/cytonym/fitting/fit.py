@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from cytonym.data.pairing import pairing
 from cytonym.data.rates import METHYLATION, check_observed
 from cytonym.data.read import open_cells
 from cytonym.data.source import Cells
+from cytonym.device import pick
 from cytonym.errors import DataError, OptionError, Problem
 from cytonym.evaluate.splits import holdout
 from cytonym.explaining import mean_salience
@@ -57,6 +58,7 @@ def fit(
     batch: str | None = None,
     state: str | Path | None = None,
     max_memory: Memory = LIMIT,
+    device: str = "auto",
     progress: bool = True,
 ) -> Annotator:
     """Learn the cell types of a labelled reference, or what its cells are like without labels.
@@ -105,6 +107,9 @@ def fit(
         What the process may take, as bytes or ``"4GB"``. Features that fit in are kept, others are
         made anew in each epoch, on another thread: this changes how long it takes, not the model.
         What a network itself keeps of its reference (``seqalign``: the graph) comes on top.
+    device
+        Where the network learns: ``auto`` (CUDA where there is a GPU, else the CPU), ``cpu``,
+        ``cuda`` or ``cuda:1``. What is learned before it, and after, is computed on the CPU.
     progress
         Show progress bars.
 
@@ -116,7 +121,7 @@ def fit(
     Raises
     ------
     OptionError
-        Unknown method or option, or too little memory.
+        Unknown method or option, no such device, or too little memory.
     DataError
         The reference cannot be used; all problems at once.
     TrainingError
@@ -128,6 +133,7 @@ def fit(
     if not 0 <= validation < 1:
         raise OptionError(f"validation is a share, from 0 to below 1; it is {validation}.")
     memory = room(max_memory)
+    pick(device)
     if method != "auto":
         check_labelled(get(method), labels)  # told before a large file is opened
     cells = open_cells(reference, layer=layer, genes=genes, modalities=modalities, genome=genome)
@@ -141,6 +147,7 @@ def fit(
         recipe, parsed, cells, labels, query, genome, genes, modalities, seed, memory
     )
     notes += found
+    task = replace(task, device=device)
     parsed = _settled(recipe, parsed, task, notes)
     folder = Path(state) if state is not None else None
     with torch.random.fork_rng():

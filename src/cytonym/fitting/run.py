@@ -39,6 +39,7 @@ class Task:
     seed: int
     memory: int
     query: Query | None = None
+    device: str = "auto"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,6 +124,7 @@ def run(
             state=None if folder is None else folder / f"{title}.safetensors",
             fingerprint=_fingerprint(method, options, task, rows, transforms),
             on_epoch=watch.epoch,
+            device=task.device,
         )
     net.cpu().eval()
     feed.drop()

@@ -55,8 +55,12 @@ class Reader(Protocol):
         """``(peaks, d)``."""
         ...
 
-    def check(self, space: FeatureSpace) -> None:
-        """A DataError where they cannot be read."""
+    def proof(self, space: FeatureSpace, embedded: np.ndarray) -> dict[str, np.ndarray]:
+        """What says later, beside the name, that other peaks are read as those of the fit were."""
+        ...
+
+    def check(self, space: FeatureSpace, learned: Mapping[str, np.ndarray]) -> None:
+        """A DataError where they cannot be read, or not as ``learned`` (empty: nothing yet)."""
         ...
 
 
@@ -133,7 +137,7 @@ class SequenceCells:
 
     def check(self, space: FeatureSpace) -> None:
         """A DataError where the DNA of the peaks cannot be read, or not as in the fit."""
-        self.read.check(space)
+        self.read.check(space, self.learned)
         if "reader" not in self.learned:
             return
         learned, name = str(self.learned["reader"]), self.read.name  # which reads weights
@@ -151,6 +155,7 @@ class SequenceCells:
             level, spread = embedded.mean(0), embedded.std(0)
             self.learned = {"level": level, "spread": np.where(spread > 1e-8, spread, 1.0)}
         self.learned["reader"] = np.array(self.read.name)
+        self.learned |= self.read.proof(blocks.space, embedded)
         opened = _some(blocks, self.cells, self.seed)
         seen = np.bincount(opened.indices[opened.data > 0], minlength=len(embedded)) > 0
         held = np.zeros(len(seen), dtype=bool)

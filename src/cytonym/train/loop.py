@@ -6,15 +6,17 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 
-from cytonym.errors import TrainingError
+from cytonym.device import has_bf16, pick
+from cytonym.errors import OptionError, TrainingError
 from cytonym.train.stage import History, Loader, Monitor, StageRun
 from cytonym.train.state import read_snapshot
 from cytonym.types import Stage
@@ -34,6 +36,7 @@ def train(
     state: Path | None = None,
     fingerprint: str = "",
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
+    device: str = "auto",
 ) -> History:
     """Run ``stages`` on ``net`` in place.
 
@@ -51,16 +54,18 @@ def train(
         Says which fit the state belongs to.
     on_epoch
         Called with the epochs done so far, over all stages, and the latest numbers.
+    device
+        Where: see :func:`cytonym.device.pick`. With bfloat16 where a GPU has it.
 
     Raises
     ------
     TrainingError
         A loss that is not finite (with stage, epoch and batch), or a state of another fit.
+    OptionError
+        There is no such device.
     """
-    accelerator = Accelerator(
-        mixed_precision="bf16" if _has_bf16() else "no",
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-    )
+    where = pick(device)
+    accelerator = _accelerator(where)
     net.to(accelerator.device)
     history = History()
     snapshot = read_snapshot(state, fingerprint=fingerprint) if state else None
@@ -69,7 +74,8 @@ def train(
         begin = snapshot.facts["stage"]
         history = History(snapshot.facts["records"], snapshot.facts["best_epochs"])
         log.info("Going on after %d epochs found in %s", len(history.records), state)
-    with _polite_interrupt() as stop:
+    own = torch.cuda.device(where) if where.type == "cuda" else nullcontext()
+    with own, _polite_interrupt() as stop:
         for place, stage in enumerate(stages):
             if place < begin:
                 done += stage.epochs
@@ -91,8 +97,23 @@ def train(
     return history
 
 
-def _has_bf16() -> bool:
-    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+def _accelerator(device: torch.device) -> Accelerator:
+    """On a device of that kind, and on none that Accelerate would take by itself (a Mac's GPU)."""
+    on_cpu = device.type == "cpu"
+    held = PartialState(cpu=on_cpu)  # for the life of the process, by whoever came first
+    if held.device is not None and held.device.type != device.type and not held.use_distributed:
+        AcceleratorState._reset_state(reset_partial_state=True)
+    made = Accelerator(
+        cpu=on_cpu,
+        mixed_precision="bf16" if has_bf16(device) else "no",
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+    if made.device.type != device.type or (made.num_processes > 1 and device.index is not None):
+        raise OptionError(
+            f"device {device}: this is one of {made.num_processes} processes, started on "
+            f"{made.device}\n    → leave out the device, so that each takes its own"
+        )
+    return made
 
 
 @contextmanager
