@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from cytonym.bundle import foreign_files, is_model
 from cytonym.errors import CytonymError
+
+log = logging.getLogger("cytonym")
 
 STATE_MARK = "cytonym-fit-state"
 """A file of this name marks a folder of training state, which alone may be deleted again."""
@@ -97,6 +100,8 @@ def state_folder(model: Path) -> Iterator[Path]:
     except BaseException:
         if [*state.iterdir()] == [mark]:
             shutil.rmtree(state)
+        else:
+            log.warning("What was learned is kept in %s: the same command goes on from there", state)
         raise
     shutil.rmtree(state)
 

@@ -32,6 +32,7 @@ from cytonym.fitting.trusting import learn_trust
 from cytonym.methods import Method, get, registry
 from cytonym.opening import Data, check_together, check_transforms, check_values, unread
 from cytonym.options import Settings, parse
+from cytonym.train.processes import processes
 from cytonym.trust.read import UNTRIED
 from cytonym.trust.trust import Trust
 from cytonym.types import FeatureSpace
@@ -99,7 +100,7 @@ def fit(
     state
         A folder that keeps training states, from which a killed fit goes on.
     progress
-        Show progress bars.
+        Show progress bars; of several processes the first alone does.
 
     Returns
     -------
@@ -113,9 +114,11 @@ def fit(
     DataError
         The reference cannot be used; all problems at once.
     TrainingError
-        The loss is not finite, or ``state`` belongs to another fit.
+        The loss is not finite, ``state`` belongs to another fit, or one of several processes was
+        lost.
     """
     start = time.monotonic()
+    progress = progress and processes().is_main_process
     if not 0 <= seed < 2**32:
         raise OptionError(f"The seed is a number from 0 to 2^32 - 1; it is {seed}.")
     if not 0 <= validation < 1:

@@ -15,6 +15,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 
 from cytonym.errors import TrainingError
+from cytonym.train.processes import from_first, in_any, processes, together
 from cytonym.train.stage import History, Loader, Monitor, StageRun
 from cytonym.train.state import read_snapshot
 from cytonym.types import Stage
@@ -24,6 +25,7 @@ __all__ = ["History", "Loader", "Monitor", "train"]
 log = logging.getLogger("cytonym")
 
 
+@together()
 def train(
     net: nn.Module,
     stages: Sequence[Stage],
@@ -46,7 +48,8 @@ def train(
         Every random draw is a function of (seed, stage, epoch), so a fit that resumes at an
         epoch's end gives the same weights as one that was never stopped.
     state
-        A file that is rewritten after each epoch and from which a killed fit goes on.
+        A file that is rewritten after each epoch and from which a killed fit goes on; of several
+        processes the first alone reads and writes it.
     fingerprint
         Says which fit the state belongs to.
     on_epoch
@@ -55,15 +58,20 @@ def train(
     Raises
     ------
     TrainingError
-        A loss that is not finite (with stage, epoch and batch), or a state of another fit.
+        A loss that is not finite (with stage, epoch and batch), a state of another fit, processes
+        that do not fit the same, or one that was lost.
     """
+    us = processes()
     accelerator = Accelerator(
         mixed_precision="bf16" if _has_bf16() else "no",
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     net.to(accelerator.device)
     history = History()
-    snapshot = read_snapshot(state, fingerprint=fingerprint) if state else None
+    _check_same(fingerprint)
+    snapshot = from_first(
+        lambda: read_snapshot(state, fingerprint=fingerprint) if state is not None else None
+    )
     begin, done = 0, 0
     if snapshot is not None:
         begin = snapshot.facts["stage"]
@@ -80,15 +88,26 @@ def train(
             try:
                 run.go(state, fingerprint, on_epoch, done, stop)
             except TrainingError:
-                if state is not None:  # nobody can go on from there
+                if state is not None and us.is_main_process:  # nobody can go on from there
                     state.unlink(missing_ok=True)
                 raise
             done += stage.epochs
-            if stop.is_set():
+            if run.stopped:
                 if place < len(stages) - 1:  # a part of the network knows nothing yet
                     raise KeyboardInterrupt
                 history.interrupted = True
     return history
+
+
+def _check_same(fingerprint: str) -> None:
+    """A TrainingError in all processes, where one was started with anything else."""
+    first = from_first(lambda: fingerprint)
+    if in_any(fingerprint != first):
+        raise TrainingError(
+            f"The processes of this fit do not fit the same: this one {fingerprint}, the first "
+            f"{first}.\n    → give all of them the same command, files and version of cytonym, on "
+            "machines of one kind"
+        )
 
 
 def _has_bf16() -> bool:
