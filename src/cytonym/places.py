@@ -101,7 +101,9 @@ def state_folder(model: Path) -> Iterator[Path]:
         if [*state.iterdir()] == [mark]:
             shutil.rmtree(state)
         else:
-            log.warning("What was learned is kept in %s: the same command goes on from there", state)
+            log.warning(
+                "What was learned is kept in %s: the same command goes on from there", state
+            )
         raise
     shutil.rmtree(state)
 

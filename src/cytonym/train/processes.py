@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -94,14 +95,14 @@ def together(*, several: bool | None = None) -> Iterator[None]:
     except RuntimeError as error:
         if several is None:
             several = processes().num_processes > 1
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        broken = isinstance(error, torch.distributed.DistError)
-        if not several or not (broken or any(word in said[0].lower() for word in BROKEN)):
+        said = re.sub(r"^\[\S+\] ", "", str(error).partition("\n")[0]).split(". ")[0]
+        broken = any(word in str(error).lower() for word in BROKEN)
+        if not several or not (broken or isinstance(error, torch.distributed.DistError)):
             raise
         rank, world = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
         raise TrainingError(
             f"Another process of this fit ended or cannot be reached; this is number {rank} of "
-            f"{world} ({said[0]}).\n"
+            f"{world} ({said}).\n"
             "    → see what the others said, then run the same command again: with its state kept, "
             "a fit goes on from the last epoch"
         ) from error
