@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list, parse_flag_from_env, reduce
+from accelerate.utils import broadcast_object_list, gather, parse_flag_from_env, reduce
+from torch import Tensor
 
 from cytonym.errors import CytonymError, TrainingError
 
@@ -72,17 +73,42 @@ def in_any(flag: bool) -> bool:
     if us.num_processes == 1:
         return flag
     found = reduce(torch.tensor(float(flag), device=us.device), "sum")
-    assert isinstance(found, torch.Tensor)
+    assert isinstance(found, Tensor)
     return found.item() > 0
 
 
-def mean(losses: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def mean(losses: dict[str, Tensor]) -> dict[str, Tensor]:
     """Scalars by name, each the mean over the processes."""
     if processes().num_processes == 1:
         return losses
     whole = reduce(torch.stack([value.detach().double() for value in losses.values()]), "mean")
-    assert isinstance(whole, torch.Tensor)
+    assert isinstance(whole, Tensor)
     return dict(zip(losses, whole, strict=True))
+
+
+def gathered(mine: Tensor) -> Tensor:
+    """``(cells, ...)`` of all processes, with gradients, in the order of the whole batch: each
+    process holds every ``world``-th cell.
+    """
+    whole = _Gathered.apply(mine)
+    assert isinstance(whole, Tensor)
+    return whole.unflatten(0, (processes().num_processes, -1)).transpose(0, 1).flatten(0, 1)
+
+
+class _Gathered(torch.autograd.Function):
+    """The tensors of all processes, one after another; the gradient is the sum of all of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, mine: Tensor) -> Tensor:
+        whole = gather(mine.contiguous())
+        assert isinstance(whole, Tensor)
+        return whole
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        us, whole = processes(), reduce(grads[0].contiguous(), "sum")
+        assert isinstance(whole, Tensor)
+        return whole.chunk(us.num_processes)[us.process_index]
 
 
 @contextmanager

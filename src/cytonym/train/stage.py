@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from cytonym.errors import TrainingError
-from cytonym.train.processes import from_first, in_any, mean
+from cytonym.train.processes import from_first, gathered, in_any, mean
 from cytonym.train.state import (
     Snapshot,
     optimizer_tensors,
@@ -170,7 +170,7 @@ class StageRun:
             draw = mix_seed(self.seed, self.place, moment)
             clock = Clock(self.stage.name, self.epoch, progress, draw)
             if world > 1:
-                clock = replace(clock, gather=self._gather)
+                clock = replace(clock, gather=gathered)
             for running in self.running:
                 self._take(running, batch.to(self.accelerator.device), clock, number, sums)
             if self.average is not None:
@@ -247,12 +247,6 @@ class StageRun:
 
         solver.step(closure)
         return last
-
-    def _gather(self, tensor: Tensor) -> Tensor:
-        from torch.distributed.nn.functional import all_gather
-
-        # Rank r holds every world-th cell: stack on a new axis to get the batch's own order.
-        return torch.stack(tuple(all_gather(tensor.contiguous())), dim=1).flatten(0, 1)
 
     def _score(self) -> dict[str, float]:
         """Score the (averaged) weights; keep the best ones where the stage has patience."""
