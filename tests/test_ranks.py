@@ -382,7 +382,7 @@ def test_torchrun_ends_when_a_rank_is_killed_and_the_same_command_goes_on_to_the
     out, said = job.communicate(timeout=60)
     assert (job.returncode, out) == (1, "")
     assert "What was learned is kept in" in said
-    assert "the same command goes on from it" in said
+    assert "the same command goes on from there" in said
     assert "Signal 9 (SIGKILL)" in said  # by torchrun, which asks the other one to end, if need be
     assert not (folder / "killed.cytonym").exists()
     assert 3 <= epoch(state) < 8

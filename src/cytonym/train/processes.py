@@ -121,7 +121,7 @@ def together(*, several: bool | None = None) -> Iterator[None]:
     except RuntimeError as error:
         if several is None:
             several = processes().num_processes > 1
-        said = re.sub(r"^\[\S+\] ", "", str(error).partition("\n")[0]).split(". ")[0]
+        said = re.sub(r"\[/\S+\] ", "", str(error).partition("\n")[0]).split(". ")[0]
         broken = any(word in str(error).lower() for word in BROKEN)
         if not several or not (broken or isinstance(error, torch.distributed.DistError)):
             raise
