@@ -20,7 +20,10 @@ from cytonym.cli import app, main
 
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["cytonym.annotator", "cytonym.cli", "cytonym.view.report", "anndata", "mudata", "sklearn"]
+    [
+        *("cytonym.annotator", "cytonym.cli", "cytonym.fitting.fit", "cytonym.view.report"),
+        *("anndata", "mudata", "sklearn", "torch._dynamo"),  # the last one by every optimiser
+    ]
 )
 os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side
 

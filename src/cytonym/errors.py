@@ -16,7 +16,7 @@ class OptionError(CytonymError, ValueError):
 
 
 class TrainingError(CytonymError, RuntimeError):
-    """Training cannot go on: a loss that is not finite, or a state folder of another run."""
+    """Training cannot go on: a loss that is not finite, a state of another fit, a lost process."""
 
 
 class ModelError(CytonymError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from cytonym.bundle import foreign_files, is_model
 from cytonym.errors import CytonymError
 from cytonym.files import check_copy
 from cytonym.stores import is_store
+
+log = logging.getLogger("cytonym")
 
 STATE_MARK = "cytonym-fit-state"
 """A file of this name marks a folder of training state, which alone may be deleted again."""
@@ -139,6 +142,10 @@ def state_folder(model: Path) -> Iterator[Path]:
     except BaseException:
         if [*state.iterdir()] == [mark]:
             shutil.rmtree(state)
+        else:
+            log.warning(
+                "What was learned is kept in %s: the same command goes on from there", state
+            )
         raise
     shutil.rmtree(state)
 

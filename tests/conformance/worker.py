@@ -2,11 +2,12 @@
 
 python worker.py killed METHOD FOLDER EPOCHS   dies by SIGKILL while it writes that state
 python worker.py resumed METHOD FOLDER         goes on, fits again from nothing, compares
-python worker.py share FOLDER METHOD...        trains; the first process saves the weights
+python worker.py share FOLDER METHOD...        trains; the first process saves weights and losses
 """
 
 import functools
 import importlib.util
+import json
 import os
 import signal
 import sys
@@ -54,9 +55,10 @@ def resumed(method: str, folder: str) -> None:
 
 def share(folder: str, *names: str) -> None:
     for name in names:
-        found = kits.kit_of(name).in_double()
+        found, records = kits.kit_of(name).in_double()
         if int(os.environ.get("RANK", "0")) == 0:
             save_file(found, Path(folder) / f"{name}.safetensors")
+            (Path(folder) / f"{name}.json").write_text(json.dumps(records))
     if torch.distributed.is_initialized():
         say("processes", torch.distributed.get_world_size())
         torch.distributed.destroy_process_group()

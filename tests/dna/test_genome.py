@@ -27,11 +27,18 @@ def peaks(*rows):
 def test_sequences_are_half_open_keep_case_and_take_1_for_chr1(fasta):
     asked = peaks(("chr1", 0, 4), ("1", 8, 16), ("chrX", 4, 8), ("scaffold_7", 1, 3), ("X", 0, 2))
     assert [*peak_sequences(fasta, asked)] == ["ACGT", "ACGTNNac", "CCCC", "AT", "GG"]
-    assert (fasta.parent / "genome.fa.fai").is_file()
+    index = fasta.parent / "genome.fa.fai"
+    assert index.read_text().splitlines()[1].startswith("chrX\t8\t")
+    before = index.stat().st_mtime_ns
+    assert [*peak_sequences(fasta, peaks(("X", 0, 2)))] == ["GG"]
+    assert index.stat().st_mtime_ns == before
 
 
 def test_an_index_goes_elsewhere_where_it_cannot_be_written_beside(fasta, monkeypatch):
-    monkeypatch.setattr("cytonym.dna.genome._indexable", lambda path: False)
+    def refuse(out):
+        raise PermissionError(out)
+
+    monkeypatch.setattr("cytonym.dna.genome.replacing", refuse)
     assert [*peak_sequences(fasta, peaks(("chr1", 20, 22)))] == ["CC"]
     assert [path.name for path in fasta.parent.iterdir()] == ["genome.fa"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -61,21 +62,25 @@ def fit(
 ) -> None:
     """Learn to name cells from a labelled reference (or, with dcca, what cells are like).
 
-    A fit that was killed goes on where it was when the same command is run again.
+    A fit that was killed goes on where it was when the same command is run again. Started by
+    torchrun or accelerate launch, several processes share it.
     """
     check_model(out, reference, atac)
     import cytonym
     from cytonym.fitting.fit import check_labelled
     from cytonym.methods import get
     from cytonym.options import parse
+    from cytonym.train.processes import from_first, processes, together
 
     named = modality_names(modality)
     if method != "auto":
         recipe = get(method)
         parse(recipe.Options, settings, presets=recipe.presets)
         check_labelled(recipe, labels)
-    talk(quiet)
-    with state_folder(out) as state:
+    us = processes()
+    first = us.is_main_process
+    talk(quiet or not first)
+    with together(), state_folder(out) if first else nullcontext() as state:
         model = cytonym.fit(
             one_or_both(reference, atac),
             labels=labels,
@@ -93,7 +98,10 @@ def fit(
             device=device,
             progress=not quiet,
         )
-        model.save(out)
+        from_first(lambda: model.save(out))  # the others wait for it
+    us.destroy_process_group()
+    if not first:
+        return
     print(model.report)
     types = f"{len(model.label_names)} types" if model.label_names else "no labels"
     print(f"\nSaved {out}: {model.method.name}, {types}")

@@ -86,3 +86,5 @@ def main() -> None:
     except KeyboardInterrupt:
         print("cytonym: interrupted", file=sys.stderr)
         sys.exit(130)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already

@@ -223,6 +223,9 @@ class Feed:
     ) -> Iterator[Batch]:
         """Shuffled batches of one size; ``rank`` takes every ``world``-th cell of each.
 
+        The batches are the same for any ``world``, but for cells that come twice in one where its
+        size is no multiple of ``world``.
+
         Labelled and unlabelled cells (where the stage wants both) come as two streams of fixed
         size, so that every batch, on every process, holds as many of each.
         """
@@ -241,13 +244,14 @@ class Feed:
     def _stream(
         self, rows: np.ndarray, steps: int, world: int, rng: np.random.Generator
     ) -> np.ndarray:
-        """``(steps, size)`` rows; size is a multiple of ``world``, filled up from the start."""
+        """``(steps, size)`` rows, filled up from the start; of each step, too, so that its size is
+        a multiple of ``world``.
+        """
         if len(rows) == 0:
             return np.empty((steps, 0), dtype=np.int64)
         size = -(-len(rows) // steps)
-        size = -(-size // world) * world
-        size = max(size, min(len(rows), world))
-        return np.resize(shuffled(rows, rng), (steps, size))
+        order = np.resize(shuffled(rows, rng), (steps, size))
+        return np.pad(order, ((0, 0), (0, -size % world)), mode="wrap")
 
 
 def shuffled(

@@ -35,6 +35,7 @@ from cytonym.methods import Method, get, registry
 from cytonym.opening import Data, check_together, check_transforms, check_values, unread
 from cytonym.options import Settings, parse
 from cytonym.quick import Quick
+from cytonym.train.processes import processes
 from cytonym.trust.read import UNTRIED
 from cytonym.trust.trust import Trust
 from cytonym.types import FeatureSpace
@@ -111,7 +112,7 @@ def fit(
         Where the network learns: ``auto`` (CUDA where there is a GPU, else the CPU), ``cpu``,
         ``cuda`` or ``cuda:1``. What is learned before it, and after, is computed on the CPU.
     progress
-        Show progress bars.
+        Show progress bars; of several processes the first alone does.
 
     Returns
     -------
@@ -125,9 +126,11 @@ def fit(
     DataError
         The reference cannot be used; all problems at once.
     TrainingError
-        The loss is not finite, or ``state`` belongs to another fit.
+        The loss is not finite, ``state`` belongs to another fit, or one of several processes was
+        lost.
     """
     start = time.monotonic()
+    progress = progress and processes().is_main_process
     if not 0 <= seed < 2**32:
         raise OptionError(f"The seed is a number from 0 to 2^32 - 1; it is {seed}.")
     if not 0 <= validation < 1:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, PartialState
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 
 from cytonym.device import has_bf16, pick
 from cytonym.errors import OptionError, TrainingError
+from cytonym.train.processes import from_first, in_any, processes, together
 from cytonym.train.stage import History, Loader, Monitor, StageRun
 from cytonym.train.state import read_snapshot
 from cytonym.types import Stage
@@ -26,6 +27,7 @@ __all__ = ["History", "Loader", "Monitor", "train"]
 log = logging.getLogger("cytonym")
 
 
+@together()
 def train(
     net: nn.Module,
     stages: Sequence[Stage],
@@ -49,7 +51,8 @@ def train(
         Every random draw is a function of (seed, stage, epoch), so a fit that resumes at an
         epoch's end gives the same weights as one that was never stopped.
     state
-        A file that is rewritten after each epoch and from which a killed fit goes on.
+        A file that is rewritten after each epoch and from which a killed fit goes on; of several
+        processes the first alone reads and writes it.
     fingerprint
         Says which fit the state belongs to.
     on_epoch
@@ -60,15 +63,19 @@ def train(
     Raises
     ------
     TrainingError
-        A loss that is not finite (with stage, epoch and batch), or a state of another fit.
+        A loss that is not finite (with stage, epoch and batch), a state of another fit, processes
+        that do not fit the same, or one that was lost.
     OptionError
         There is no such device.
     """
-    where = pick(device)
+    where, us = pick(device), processes()
     accelerator = _accelerator(where)
     net.to(accelerator.device)
     history = History()
-    snapshot = read_snapshot(state, fingerprint=fingerprint) if state else None
+    _check_same(fingerprint)
+    snapshot = from_first(
+        lambda: read_snapshot(state, fingerprint=fingerprint) if state is not None else None
+    )
     begin, done = 0, 0
     if snapshot is not None:
         begin = snapshot.facts["stage"]
@@ -86,11 +93,11 @@ def train(
             try:
                 run.go(state, fingerprint, on_epoch, done, stop)
             except TrainingError:
-                if state is not None:  # nobody can go on from there
+                if state is not None and us.is_main_process:  # nobody can go on from there
                     state.unlink(missing_ok=True)
                 raise
             done += stage.epochs
-            if stop.is_set():
+            if run.stopped:
                 if place < len(stages) - 1:  # a part of the network knows nothing yet
                     raise KeyboardInterrupt
                 history.interrupted = True
@@ -99,12 +106,11 @@ def train(
 
 def _accelerator(device: torch.device) -> Accelerator:
     """On a device of that kind, and on none that Accelerate would take by itself (a Mac's GPU)."""
-    on_cpu = device.type == "cpu"
-    held = PartialState(cpu=on_cpu)  # for the life of the process, by whoever came first
-    if held.device is not None and held.device.type != device.type and not held.use_distributed:
+    held = processes()  # for the life of the process, by whoever came first
+    if held.num_processes == 1 and held.device is not None and held.device.type != device.type:
         AcceleratorState._reset_state(reset_partial_state=True)
     made = Accelerator(
-        cpu=on_cpu,
+        cpu=device.type == "cpu",
         mixed_precision="bf16" if has_bf16(device) else "no",
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
@@ -114,6 +120,17 @@ def _accelerator(device: torch.device) -> Accelerator:
             f"{made.device}\n    → leave out the device, so that each takes its own"
         )
     return made
+
+
+def _check_same(fingerprint: str) -> None:
+    """A TrainingError in all processes, where one was started with anything else."""
+    first = from_first(lambda: fingerprint)
+    if in_any(fingerprint != first):
+        raise TrainingError(
+            f"The processes of this fit do not fit the same: this one {fingerprint}, the first "
+            f"{first}.\n    → give all of them the same command, files and version of cytonym, on "
+            "machines of one kind"
+        )
 
 
 @contextmanager

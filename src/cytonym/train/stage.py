@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from cytonym.errors import TrainingError
+from cytonym.train.processes import from_first, gathered, in_any, mean
 from cytonym.train.state import (
     Snapshot,
     optimizer_tensors,
@@ -106,6 +107,7 @@ class StageRun:
         self.average = copy_weights(net) if stage.average else None
         self.best: dict[str, Tensor] | None = None
         self.best_score, self.best_epoch, self.epoch = -math.inf, 0, 0
+        self.stopped = False
 
     def _ready(self, step: Step) -> _Running:
         part = list(step.part(self.net).parameters())
@@ -142,7 +144,8 @@ class StageRun:
                 write_snapshot(state, self._snapshot(fingerprint))
             if on_epoch is not None:
                 on_epoch(done + self.epoch, {**losses, **scores})
-            if stop.is_set():
+            self.stopped = in_any(stop.is_set())  # in several processes all end together
+            if self.stopped:
                 break
         if self.history.records:
             last = self.history.records[-1]
@@ -167,7 +170,7 @@ class StageRun:
             draw = mix_seed(self.seed, self.place, moment)
             clock = Clock(self.stage.name, self.epoch, progress, draw)
             if world > 1:
-                clock = replace(clock, gather=self._gather)
+                clock = replace(clock, gather=gathered)
             for running in self.running:
                 self._take(running, batch.to(self.accelerator.device), clock, number, sums)
             if self.average is not None:
@@ -189,11 +192,12 @@ class StageRun:
     def _slope(
         self, running: _Running, batch: Batch, clock: Clock, number: int
     ) -> dict[str, Tensor]:
-        """The losses, with their gradients left in the part."""
+        """The losses over all processes, with their gradients left in the part."""
         # A line search compares losses that differ by less than bf16 can tell apart.
         exact = nullcontext() if running.optimizer is None else self.accelerator.autocast()
         with exact:
-            losses = running.taught(batch, clock)
+            own = running.taught(batch, clock)
+        losses = mean(own)
         if not torch.isfinite(losses["total"]):
             parts = ", ".join(f"{name} {value.item():.3g}" for name, value in losses.items())
             raise TrainingError(
@@ -203,7 +207,7 @@ class StageRun:
             )
         for parameter in running.part:
             parameter.grad = None
-        self.accelerator.backward(losses["total"])
+        self.accelerator.backward(own["total"])
         return losses
 
     def _descend(
@@ -239,18 +243,10 @@ class StageRun:
 
         def closure() -> float:
             last.update(self._slope(running, batch, clock, number))
-            total = self.accelerator.reduce(last["total"].detach(), "mean")
-            assert isinstance(total, Tensor)
-            return total.item()
+            return last["total"].item()
 
         solver.step(closure)
         return last
-
-    def _gather(self, tensor: Tensor) -> Tensor:
-        from torch.distributed.nn.functional import all_gather
-
-        # Rank r holds every world-th cell: stack on a new axis to get the batch's own order.
-        return torch.stack(tuple(all_gather(tensor.contiguous())), dim=1).flatten(0, 1)
 
     def _score(self) -> dict[str, float]:
         """Score the (averaged) weights; keep the best ones where the stage has patience."""
@@ -261,7 +257,8 @@ class StageRun:
         self.net.eval()
         weights = self.average if self.average is not None else copy_weights(self.net)
         with lent(self.net, weights):
-            scores = self.monitor(self.net, self.stage)
+            monitor = self.monitor
+            scores = from_first(lambda: monitor(self.net, self.stage))
         if self.stage.patience is not None and scores["score"] > self.best_score:
             self.best_score, self.best_epoch = scores["score"], self.epoch
             self.best = {name: value.clone() for name, value in weights.items()}
