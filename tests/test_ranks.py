@@ -372,6 +372,7 @@ def epoch(state: Path) -> int:
         return 0
 
 
+@pytest.mark.slow
 def test_torchrun_ends_when_a_rank_is_killed_and_the_same_command_goes_on_to_the_same_bits(folder):
     job = torchrun(folder)
     state = folder / "killed.cytonym.fit" / "trial.safetensors"

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from cytonym.errors import OptionError
 from cytonym.memory import Memory, in_bytes, resident, words
+from cytonym.opening import Opened, check_loads
 
 if TYPE_CHECKING:
     from cytonym.annotator import Annotator
-    from cytonym.opening import Opened
 
 log = logging.getLogger("cytonym")
 
@@ -73,7 +73,8 @@ def foretell(
     if max_memory is None and n < MANY:
         return
     limit = None if max_memory is None else in_bytes(max_memory)
-    check_loads(opened, limit)
+    if limit is not None:
+        check_loads(opened.cells, limit)
     if n < 2 * batch_size:
         return
     found = forecast(model, opened, part=part, batch_size=batch_size, device=device)
@@ -82,17 +83,6 @@ def foretell(
         raise OptionError(
             f"Naming {n:,} cells takes about {words(found.memory)}, and max_memory is "
             f"{words(limit)}: give as much, or a smaller batch_size."
-        )
-
-
-def check_loads(opened: Opened, limit: int | None) -> None:
-    """An OptionError where a matrix that is read whole does not fit into ``limit`` bytes."""
-    loads = sum(part.rows.loads for part in opened.cells.parts.values())
-    if limit is not None and loads + resident() > limit:
-        raise OptionError(
-            f"A matrix is stored by columns (csc) and read whole: with {words(loads)} for it the "
-            f"process takes {words(loads + resident())}, and max_memory is {words(limit)}. Store "
-            "it by rows (csr), which are streamed."
         )
 
 

@@ -16,7 +16,8 @@ from cytonym.data.loader import Feed
 from cytonym.data.pairing import pairing
 from cytonym.data.read import Reading, open_read
 from cytonym.data.source import Cells
-from cytonym.errors import DataError, Problem
+from cytonym.errors import DataError, OptionError, Problem
+from cytonym.memory import resident, words
 from cytonym.methods import Method
 from cytonym.prep import inputs
 from cytonym.trust.tally import Tally
@@ -134,6 +135,17 @@ def check_values(method: Method, source: CellSource, subject: str) -> None:
             )
     if problems:
         raise DataError(problems, subject=subject)
+
+
+def check_loads(cells: Cells, limit: int) -> None:
+    """An OptionError where a matrix that is read whole does not fit into ``limit`` bytes."""
+    loads = sum(part.rows.loads for part in cells.parts.values())
+    if loads and loads + resident() > limit:
+        raise OptionError(
+            f"A matrix is stored by columns (csc) and read whole: with {words(loads)} for it the "
+            f"process takes {words(loads + resident())}, and max_memory is {words(limit)}\n"
+            "    → store it by rows (csr), which are streamed, or give more"
+        )
 
 
 def check_together(method: Method, source: CellSource, subject: str) -> None:

@@ -30,9 +30,16 @@ from cytonym.fitting.choose import choose
 from cytonym.fitting.compare import compare, verdict
 from cytonym.fitting.run import Fitted, Query, Task, run, told
 from cytonym.fitting.trusting import learn_quick, learn_trust
-from cytonym.memory import LIMIT, Memory, room
+from cytonym.memory import LIMIT, Memory, in_bytes, room
 from cytonym.methods import Method, get, registry
-from cytonym.opening import Data, check_together, check_transforms, check_values, unread
+from cytonym.opening import (
+    Data,
+    check_loads,
+    check_together,
+    check_transforms,
+    check_values,
+    unread,
+)
 from cytonym.options import Settings, parse
 from cytonym.quick import Quick
 from cytonym.train.processes import processes
@@ -146,6 +153,7 @@ def fit(
         method, cells.spaces, labelled=labels is not None, dna=genome is not None
     )
     parsed = parse(recipe.Options, options, presets=recipe.presets)
+    check_loads(cells, in_bytes(max_memory))
     task, found = _task(
         recipe, parsed, cells, labels, query, genome, genes, modalities, seed, memory
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +18,7 @@ from torch import nn
 from cytonym.data.domains import Domains
 from cytonym.data.loader import Feed, SourceBlocks
 from cytonym.evaluate.metrics import scores
+from cytonym.memory import words
 from cytonym.methods import Method
 from cytonym.nn.threads import threads_for
 from cytonym.options import Options
@@ -24,6 +26,11 @@ from cytonym.prep import chain_state, fit_chain, inputs
 from cytonym.train.loop import History, train
 from cytonym.train.watch import Watch
 from cytonym.types import CellSource, Clock, FeatureSpace, Slow, Stage, Telling, Transform
+
+log = logging.getLogger("cytonym")
+
+LARGE = 500_000_000
+"""Bytes of features that are worth a word."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +107,7 @@ def run(
     watched = rows[:0] if held is None else np.flatnonzero(held)
     each = task.memory // (len(rows) + len(watched) + (len(task.query) if task.query else 0))
     feed = Feed(task.source, way, task.y, rows, each * len(rows))
+    _tell_size(feed.size + feed.of(watched).size, task.memory, title)
     torch.manual_seed(task.seed)
     widths = feed.inputs.widths
     net = method.build(widths, len(task.names), options)
@@ -124,11 +132,25 @@ def run(
             state=None if folder is None else folder / f"{title}.safetensors",
             fingerprint=_fingerprint(method, options, task, rows, transforms),
             on_epoch=watch.epoch,
+            on_batch=watch.at,
             device=task.device,
         )
     net.cpu().eval()
     feed.drop()
     return Fitted(net, transforms, feed, history)
+
+
+def _tell_size(size: int, memory: int, title: str) -> None:
+    """Say where large features stay."""
+    if size > memory:
+        log.info(
+            "%s: features of %s are made anew in each epoch; max_memory leaves %s for them",
+            title,
+            words(size),
+            words(memory),
+        )
+    elif size > LARGE:
+        log.info("%s: features of %s are kept in memory", title, words(size))
 
 
 def told(fitted: Fitted) -> list[str]:

@@ -38,6 +38,7 @@ def train(
     state: Path | None = None,
     fingerprint: str = "",
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
+    on_batch: Callable[[float], None] | None = None,
     device: str = "auto",
 ) -> History:
     """Run ``stages`` on ``net`` in place.
@@ -57,6 +58,8 @@ def train(
         Says which fit the state belongs to.
     on_epoch
         Called with the epochs done so far, over all stages, and the latest numbers.
+    on_batch
+        Called with the epochs done so far, of the present one the share.
     device
         Where: see :func:`cytonym.device.pick`. With bfloat16 where a GPU has it.
 
@@ -91,7 +94,7 @@ def train(
             if snapshot is not None and place == begin:
                 run.restore(snapshot)
             try:
-                run.go(state, fingerprint, on_epoch, done, stop)
+                run.go(state, fingerprint, on_epoch, on_batch, done, stop)
             except TrainingError:
                 if state is not None and us.is_main_process:  # nobody can go on from there
                     state.unlink(missing_ok=True)

@@ -121,6 +121,7 @@ class StageRun:
         state: Path | None,
         fingerprint: str,
         on_epoch: Callable[[int, dict[str, float]], None] | None,
+        on_batch: Callable[[float], None] | None,
         done: int,
         stop: threading.Event,
     ) -> None:
@@ -134,7 +135,7 @@ class StageRun:
             if self.average is not None and self.epoch == 0:  # what is kept may have grown
                 self.average = copy_weights(self.net)
         while self.epoch < self.stage.epochs and not self._patience_is_over():
-            losses = self._train_epoch()
+            losses = self._train_epoch(on_batch, done + self.epoch)
             self.epoch += 1
             scores = self._score()
             record = {"stage": self.stage.name, "epoch": self.epoch, **losses, **scores}
@@ -156,7 +157,7 @@ class StageRun:
             self.net.load_state_dict(final)
         self.history.best_epochs[self.stage.name] = self.best_epoch or self.epoch
 
-    def _train_epoch(self) -> dict[str, float]:
+    def _train_epoch(self, on_batch: Callable[[float], None] | None, done: int) -> dict[str, float]:
         self.net.train()
         steps = self.loader.steps(self.stage)
         seed = (self.seed, self.place, self.epoch)
@@ -175,6 +176,8 @@ class StageRun:
                 self._take(running, batch.to(self.accelerator.device), clock, number, sums)
             if self.average is not None:
                 follow(self.average, self.net, self.stage.average, moment)
+            if on_batch is not None:
+                on_batch(done + (number + 1) / steps)
         return {name: value / steps for name, value in sums.items()}
 
     def _take(

@@ -18,7 +18,13 @@ class Watch:
 
     def __init__(self, title: str, epochs: int, *, show: bool, unit: str = "epoch") -> None:
         self.bar = tqdm(
-            total=epochs, desc=title, unit=unit, disable=not show, file=sys.stderr, leave=False
+            total=epochs,
+            desc=title,
+            unit=unit,
+            disable=not show,
+            file=sys.stderr,
+            leave=False,
+            bar_format="{l_bar}{bar}| {n:.3g}/{total_fmt} [{elapsed}<{remaining}{postfix}]",
         )
 
     def __enter__(self) -> Self:
@@ -35,4 +41,8 @@ class Watch:
     def epoch(self, done: int, facts: Mapping[str, float]) -> None:
         """Move to ``done`` epochs and show the latest losses and scores."""
         self.bar.set_postfix({name: f"{value:.3f}" for name, value in facts.items()}, refresh=False)
+        self.at(done)
+
+    def at(self, done: float) -> None:
+        """Move to so many epochs, of the present one its share: so the time left is known soon."""
         self.bar.update(done - self.bar.n)
