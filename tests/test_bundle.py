@@ -101,7 +101,7 @@ def test_a_rename_that_fails_leaves_the_old_model(call, bundle, folder, monkeypa
             raise OSError("no space")
         rename(source, target)
 
-    monkeypatch.setattr("cytonym.bundle.os.replace", fail)
+    monkeypatch.setattr("cytonym.files.os.replace", fail)
     with pytest.raises(OSError, match="no space"):
         write_bundle(folder, Bundle({"method": "sctrans", "version": "0.1"}, bundle.weights, {}))
     monkeypatch.undo()
@@ -112,7 +112,7 @@ def test_a_crash_while_the_files_are_written_leaves_the_old_model(bundle, folder
     def fail(*_):
         raise OSError("no space")
 
-    monkeypatch.setattr("cytonym.bundle._digest", fail)
+    monkeypatch.setattr("cytonym.files._settle", fail)
     with pytest.raises(OSError, match="no space"):
         write_bundle(folder, bundle)
     monkeypatch.undo()

@@ -12,7 +12,8 @@ import cytonym
 ROOT = Path(cytonym.__file__).parent
 LAYERS = [
     ["errors", "reserved"],
-    ["types", "options", "fit_report", "files", "fetching", "compat", "stacked"],
+    ["refusals"],
+    ["types", "options", "fit_report", "files", "stamps", "fetching", "compat", "stacked"],
     ["dna"],
     ["nn", "prep", "groups"],
     ["data", "methods", "train", "evaluate"],

@@ -23,6 +23,7 @@ from cytonym.data.source import damaged
 from cytonym.errors import DataError, OptionError, Problem
 from cytonym.files import replacing
 from cytonym.stacked import Stacked
+from cytonym.stamps import Stamp
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -52,6 +53,8 @@ class Additions:
         What else comes into ``uns``: always, and where it is not there yet.
     kept
         Columns of an earlier answer that stay as they are.
+    stamp
+        What the files were that were read; those that :meth:`write` copies must still be it.
     """
 
     cells: np.ndarray
@@ -62,6 +65,7 @@ class Additions:
     uns: Mapping[str, Any] = field(default_factory=dict)
     lacking: Mapping[str, Any] = field(default_factory=dict)
     kept: tuple[str, ...] = ()
+    stamp: Stamp = field(default_factory=Stamp)
 
     def to(self, adata: Some) -> Some:
         """Put everything into ``adata`` (AnnData or MuData), in place, and return it.
@@ -104,6 +108,14 @@ class Additions:
 
         An ``.h5ad`` or ``.h5mu`` is copied and added to without reading its matrix. The file
         appears under its name only when it is complete.
+
+        Raises
+        ------
+        DataError
+            ``query`` does not hold the same cells, has other things under these names, or is a
+            file that has changed since it was read.
+        WriteError
+            The disk is full, or nothing may be written there.
         """
         out = Path(out).expanduser()
         query = Path(query).expanduser() if isinstance(query, str | Path) else query
@@ -113,6 +125,9 @@ class Additions:
         ending = ".h5mu" if several else ".h5ad"
         if out.suffix.lower() != ending:
             raise OptionError(f"{out.name} has to end in {ending} for this kind of query.")
+        copied = [*query.values()] if isinstance(query, Mapping) else [query]
+        stamp = self.stamp.only(Path(one) for one in copied if isinstance(one, str | Path))
+        stamp.check()
         if isinstance(query, Mapping):
             query = _joined(query, self.key, [*self.columns], [*self.matrices])
         self.check(query)
@@ -125,6 +140,7 @@ class Additions:
                 self._add_to_file(partial)
             else:
                 self._write_whole(_in_memory(query), partial)
+            stamp.check()
 
     def _order(self, names: pd.Index, subject: str) -> np.ndarray:
         """Where the cells called ``names`` lie in the answer; they must be the same cells."""
@@ -177,14 +193,8 @@ class Additions:
         return {name: sorted_(matrix) for name, matrix in self.matrices.items()}
 
     def _write_whole(self, data: Any, path: Path) -> None:
-        """An AnnData as ``.h5ad``, a MuData as ``.h5mu``, whatever the path is called."""
         self.to(data)
-        if hasattr(data, "mod"):
-            whole = path.with_suffix(".h5mu")
-            data.write_h5mu(whole)
-            whole.replace(path)
-        else:
-            data.write_h5ad(path)
+        data.write_h5mu(path) if hasattr(data, "mod") else data.write_h5ad(path)
 
     def _add_to_file(self, path: Path) -> None:
         with h5py.File(path, "r+") as file:

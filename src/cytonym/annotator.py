@@ -180,6 +180,7 @@ class Annotator:
             notes=self.notes(opened, tally, **shares),
             model=self.facts() | asked(self.trust, **shares),
             tally=tally,
+            stamp=opened.cells.stamp,
         )
 
     def notes(
@@ -209,7 +210,9 @@ class Annotator:
         views = {name: view for name, view in said.items() if not np.isnan(view).all()}
         notes = (*opened.notes, *opened.tally.lacking())
         cells = opened.feed.source.cells
-        return Embedding(cells, joint, views, opened.coverage, notes, self.facts())
+        return Embedding(
+            cells, joint, views, opened.coverage, notes, self.facts(), opened.cells.stamp
+        )
 
     def denoise(
         self,

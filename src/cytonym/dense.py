@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import zarr
 from anndata import AnnData
 
 from cytonym.errors import OptionError
+from cytonym.files import replacing, replacing_folder
 
 Blocks = Iterable[tuple[np.ndarray, np.ndarray]]
 """Row numbers and values ``(rows, features)``, all rows once."""
@@ -51,35 +51,19 @@ def write_blocks(out: Path, tables: Mapping[str, AnnData], values: Mapping[str, 
     values
         By modality, the blocks of X.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.absolute().parent))
-    partial = folder / out.name
-    try:
+    zarred = out.suffix.lower() == ".zarr"
+    with (replacing_folder if zarred else replacing)(out) as partial:
         _write_tables(partial, tables)
-        zarred = out.suffix.lower() == ".zarr"
         if zarred:
             root: Any = zarr.open_group(partial, mode="r+", use_consolidated=False)
         else:
             root = h5py.File(partial, "r+")
-        try:
+        with nullcontext() if zarred else root:
             for name, table in tables.items():
                 group = root if len(tables) == 1 else root["mod"][name]
                 _write_matrix(group, table.shape, values[name], "f2" if zarred else "f4")
-        finally:
-            if not zarred:
-                root.close()
         if zarred:
             _consolidate(partial)
-        before = folder / "before"
-        if out.is_dir():
-            out.rename(before)
-        try:
-            partial.rename(out)
-        except OSError:
-            if before.exists():
-                before.rename(out)
-            raise
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_tables(path: Path, tables: Mapping[str, AnnData]) -> None:

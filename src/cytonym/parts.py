@@ -26,6 +26,7 @@ from cytonym.files import replacing
 from cytonym.opening import Opened
 from cytonym.result import Annotation
 from cytonym.stacked import Stacked
+from cytonym.stamps import Stamp
 from cytonym.trust.read import asked
 from cytonym.trust.tally import Tally
 from cytonym.types import CellSource
@@ -104,8 +105,9 @@ class Parts:
             **shares,
         }
         before = _job(folder)
+        marks, job["file"] = _content(opened.cells.stamp, before or {})
         if before is None:
-            _make(folder, {**job, "parts": count})
+            _make(folder, {**job, "marks": marks, "parts": count})
             before = _job(folder)
             assert before is not None
         other = [name for name, value in job.items() if before.get(name) != value]
@@ -188,6 +190,7 @@ class Parts:
             notes=self.model.notes(self.opened, tally, **self.shares),
             model=self.model.facts() | asked(self.model.trust, **self.shares),
             tally=tally,
+            stamp=self.opened.cells.stamp,
         )
 
     def remove(self) -> None:
@@ -205,6 +208,16 @@ def _digest(source: CellSource) -> str:
     for modality in source.spaces:
         digest.update(source.read(modality, some).data.tobytes())
     return digest.hexdigest()
+
+
+def _content(stamp: Stamp, before: Mapping[str, Any]) -> tuple[list[list[int]], str]:
+    """Sizes and times of the files, and their checksum: that of ``before`` where sizes and times
+    are, so that not every shard reads all of them.
+    """
+    marks = [[size, changed] for _, (size, changed, _) in sorted(stamp.marks.items())]
+    if before.get("marks") == marks:
+        return marks, str(before["file"])
+    return marks, stamp.checksum
 
 
 def _make(folder: Path, job: Mapping[str, Any]) -> None:

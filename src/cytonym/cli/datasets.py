@@ -112,9 +112,7 @@ def _written(data_set: DataSet, out: Path, folder: Path | None, *, progress: boo
         if isinstance(cells, dict):
             from mudata import MuData
 
-            whole = partial.with_suffix(".h5mu")  # the writer looks at the ending
-            MuData(cells).write_h5mu(whole)
-            whole.replace(partial)
+            MuData(cells).write_h5mu(partial)
         else:
             cells.write_h5ad(partial)
     parts = cells if isinstance(cells, dict) else {data_set.modalities[0]: cells}

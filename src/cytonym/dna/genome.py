@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pandas as pd
 from cytonym.dna.fetch import GENOMES
 from cytonym.dna.intervals import interval_text, ucsc
 from cytonym.errors import DataError, Problem, install
+from cytonym.files import replacing
 
 
 def peak_sequences(fasta: str | Path, peaks: pd.DataFrame) -> Iterator[str]:
@@ -76,10 +78,12 @@ def _opened(path: Path) -> Iterator[Any]:
         what = "it is a folder" if path.is_dir() else "there is no such file"
         remedy = f"give a FASTA file, or a genome by name ({', '.join(GENOMES)})"
         raise DataError(Problem(what, remedy), subject=str(path))
+    index = Path(f"{path}.fai")
+    there = index.is_file() and index.stat().st_mtime >= path.stat().st_mtime
     with tempfile.TemporaryDirectory() as folder:
-        index = str(path) + ".fai" if _indexable(path) else str(Path(folder) / "genome.fai")
+        used = index if there else Path(folder) / "genome.fai"
         try:
-            genome: Any = pyfaidx.Fasta(str(path), indexname=index, as_raw=True)
+            genome: Any = pyfaidx.Fasta(str(path), indexname=str(used), as_raw=True)
         except pyfaidx.UnsupportedCompressionFormat as error:
             what = "it is compressed by gzip, in which no place can be looked up"
             problem = Problem(what, "unpack it (gunzip), or pack it with bgzip")
@@ -91,21 +95,17 @@ def _opened(path: Path) -> Iterator[Any]:
             if not [*genome.keys()]:
                 problem = Problem("it holds no sequence", "give a FASTA file")
                 raise DataError(problem, subject=path.name)
+            if not there:
+                _keep(used, index)
             yield genome
         finally:
             genome.close()
 
 
-def _indexable(path: Path) -> bool:
-    """Whether there is an index that is up to date, or one can be written."""
-    index = Path(f"{path}.fai")
-    if index.is_file() and index.stat().st_mtime >= path.stat().st_mtime:
-        return True
-    try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            return True
-    except OSError:
-        return False
+def _keep(made: Path, index: Path) -> None:
+    """Put an index beside its genome, where that can be written."""
+    with suppress(OSError), replacing(index) as partial:
+        shutil.copyfile(made, partial)
 
 
 def _misplaced(peaks: Any, lengths: dict[str, int]) -> list[Problem]:
