@@ -13,7 +13,7 @@ ROOT = Path(cytonym.__file__).parent
 LAYERS = [
     ["errors", "reserved"],
     ["refusals"],
-    ["types", "options", "fit_report", "files", "stamps", "fetching", "compat", "stacked"],
+    ["types", "options", "fit_report", "files", "hdf5", "stamps", "fetching", "compat", "stacked"],
     ["dna"],
     ["nn", "prep", "groups"],
     ["data", "methods", "train", "evaluate"],

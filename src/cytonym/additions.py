@@ -22,6 +22,7 @@ from cytonym.data.read import open_cells, open_contents
 from cytonym.data.source import damaged
 from cytonym.errors import DataError, OptionError, Problem
 from cytonym.files import replacing
+from cytonym.hdf5 import hdf5, write_anndata, write_mudata
 from cytonym.stacked import Stacked
 from cytonym.stamps import Stamp
 
@@ -194,10 +195,10 @@ class Additions:
 
     def _write_whole(self, data: Any, path: Path) -> None:
         self.to(data)
-        data.write_h5mu(path) if hasattr(data, "mod") else data.write_h5ad(path)
+        write_mudata(data, path) if hasattr(data, "mod") else write_anndata(data, path)
 
     def _add_to_file(self, path: Path) -> None:
-        with h5py.File(path, "r+") as file:
+        with hdf5(path, "r+") as file:
             obs: Any = file["obs"]
             index = pd.Index(np.asarray(ad.io.read_elem(obs[obs.attrs["_index"]])))
             order = self._order(index, "the file")

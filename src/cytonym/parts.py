@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 from cytonym.annotator import Annotator
 from cytonym.errors import CytonymError, OptionError
 from cytonym.files import replacing
+from cytonym.hdf5 import hdf5
 from cytonym.opening import Opened
 from cytonym.result import Annotation
 from cytonym.stacked import Stacked
@@ -242,7 +243,7 @@ def _job(folder: Path) -> dict[str, Any] | None:
 
 def _write(path: Path, calls: Annotation) -> None:
     """Everything of an answer that differs from part to part."""
-    with h5py.File(path, "w") as file:
+    with hdf5(path, "w") as file:
         ad.io.write_elem(file, "labels", pd.Categorical(calls.labels))
         for name in ("confidence", "strange", "embedding"):
             if (one := getattr(calls, name)) is not None:

@@ -17,6 +17,7 @@ from anndata.io import read_elem, write_elem
 from cytonym.data.source import damaged
 from cytonym.errors import DataError, OptionError, Problem
 from cytonym.files import replacing
+from cytonym.hdf5 import hdf5, write_anndata
 from cytonym.stamps import Stamp
 
 SAMPLE = 1000
@@ -186,14 +187,14 @@ class Changes:
         with replacing(out) as partial:
             if isinstance(data, AnnData):
                 whole = data.to_memory() if data.isbacked else data.copy()
-                self.to(whole).write_h5ad(partial)
+                write_anndata(self.to(whole), partial)
             else:
                 with self.stamp.only([Path(data).expanduser()]).unchanged():
                     shutil.copyfile(Path(data).expanduser(), partial)
                 self._change_file(partial)
 
     def _change_file(self, path: Path) -> None:
-        with h5py.File(path, "r+") as file:
+        with hdf5(path, "r+") as file:
             obs: Any = file["obs"]
             index: Any = read_elem(obs[obs.attrs["_index"]])
             self._check(pd.Index(np.asarray(index)), "the file")
