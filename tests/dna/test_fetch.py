@@ -137,13 +137,11 @@ def test_a_disk_that_is_full_is_no_broken_network(server, tmp_path, monkeypatch)
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("cytonym.dna.fetch.gzip.open", full)
-    with pytest.raises(WriteError, match=r"mm10\.fa could not be written: the disk is full"):
-        genome_file("mm10")
+    with monkeypatch.context() as patch:
+        patch.setattr("cytonym.dna.fetch.gzip.open", full)
+        with pytest.raises(WriteError, match=r"mm10\.fa could not be written: the disk is full"):
+            genome_file("mm10")
     assert [one.name for one in (tmp_path / "cache" / "genomes").iterdir()] == ["mm10.fa.gz"]
     asked = len(server.asked)
-    monkeypatch.undo()
-    monkeypatch.setattr(fetch, "SERVER", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("CYTONYM_CACHE", str(tmp_path / "cache"))
     assert genome_file("mm10").read_bytes() == FASTA
     assert len(server.asked) == asked + 1  # only the checksum: what was fetched is kept

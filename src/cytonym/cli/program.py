@@ -93,7 +93,7 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:  # the reader, such as head, has seen enough
         sys.stderr.close()
-        sys.exit(0)
+        sys.exit(1)
     except OSError as error:  # a full disk, a lost permission
         problem = refusal(error) or Problem(str(error), "check the disk and its permissions")
         where = "" if error.filename is None else f"{error.filename}: "
