@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
-from multiprocessing import get_context
+from collections.abc import Callable, Mapping
+from multiprocessing import Process, get_context
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -34,16 +34,24 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     timeout: float = 300,
+    first: Callable[[], object] = int,
+    meanwhile: Callable[[Process], object] | None = None,
 ) -> CompletedProcess[str]:
-    """Run ``cytonym``; it must end with ``code`` and without a traceback."""
+    """Run ``cytonym``; it must end with ``code`` and without a traceback.
+
+    ``first`` is called in its process, before it begins; ``meanwhile`` here, while it runs.
+    """
     command = ["cytonym", *map(str, words)]
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / name for name in ("out", "err")]
         variables = {**os.environ, **(env or {})}
         process = FORKS.Process(
-            target=_inside, args=(command, variables, str(cwd or Path.cwd()), *map(str, files))
+            target=_inside,
+            args=(command, variables, str(cwd or Path.cwd()), *map(str, files), first),
         )
         process.start()
+        if meanwhile is not None:
+            meanwhile(process)
         process.join(timeout)
         if process.exitcode is None:
             process.kill()
@@ -63,7 +71,14 @@ def call(*words: object) -> str:
     return done.stdout
 
 
-def _inside(command: list[str], env: dict[str, str], cwd: str, out: str, err: str) -> None:
+def _inside(
+    command: list[str],
+    env: dict[str, str],
+    cwd: str,
+    out: str,
+    err: str,
+    first: Callable[[], object] = int,
+) -> None:
     for place, file in enumerate((out, err), 1):
         opened = os.open(file, os.O_WRONLY | os.O_CREAT)
         os.dup2(opened, place)
@@ -72,4 +87,5 @@ def _inside(command: list[str], env: dict[str, str], cwd: str, out: str, err: st
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
+    first()
     main()

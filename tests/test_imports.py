@@ -12,6 +12,7 @@ import cytonym
 ROOT = Path(cytonym.__file__).parent
 LAYERS = [
     ["errors", "reserved"],
+    ["refusals"],
     [
         "types",
         "options",
@@ -19,8 +20,11 @@ LAYERS = [
         "arrays",
         "device",
         "fit_report",
+        "exchange",
         "files",
+        "hdf5",
         "stores",
+        "stamps",
         "fetching",
         "compat",
         "stacked",

@@ -25,7 +25,7 @@ import cytonym.files
 from command import FORKS, call, run
 from cytonym.data.simulate import simulate, simulate_multiome
 from cytonym.errors import CytonymError, DataError, OptionError
-from cytonym.stores import exchange
+from cytonym.exchange import exchange
 
 KINDS = ["h5ad", "zarr2", "zarr3"]
 KEPT = ("X", "layers/counts", "raw/X", "obsp/near")
@@ -112,7 +112,7 @@ def test_a_second_answer_takes_the_place_of_the_first(world, path):
     assert "cell_type_pred_agreement" not in read(path).obs
 
 
-def test_four_answers_take_the_room_of_one_but_for_the_names_of_cells(tmp_path):
+def test_four_answers_take_the_room_of_two_but_for_the_names_of_cells(tmp_path):
     """HDF5 forgets what is free in a file when it is closed, so it is used again at once."""
     cells = simulate(5000, 60, 3, seed=0)
     model = cytonym.fit(
@@ -125,7 +125,7 @@ def test_four_answers_take_the_room_of_one_but_for_the_names_of_cells(tmp_path):
     for _ in range(4):
         calls.write(tmp_path / "query.h5ad")
         sizes.append((tmp_path / "query.h5ad").stat().st_size)
-    assert sizes[-1] - sizes[0] < 3 * 40 * 5000  # the embedding alone has 2,000,000 bytes
+    assert sizes[-1] - sizes[1] < 2 * 40 * 5000  # the embedding alone has 2,000,000 bytes
 
 
 def write_and_stop(path: str, calls, at: int) -> None:
@@ -269,7 +269,7 @@ def test_a_copy_that_does_not_fit_is_told_with_numbers_before_it_begins(
     monkeypatch.setattr(cytonym.files, "_share", lambda *_: False)
     monkeypatch.setattr(cytonym.files.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     for out in (None, tmp_path / "out.h5ad"):
-        with pytest.raises(CytonymError, match=r"a copy of 0\.\d+ GB does not fit"):
+        with pytest.raises(CytonymError, match=r"a copy of \d+ MB does not fit"):
             world.calls.write(tmp_path / "query.h5ad", out)
     assert fingerprint(tmp_path / "query.h5ad") == before
     assert [one.name for one in tmp_path.iterdir()] == ["query.h5ad"]
@@ -284,7 +284,8 @@ def test_a_system_that_cannot_exchange_folders_is_told_and_the_store_stays(
     def cannot(*_):
         raise OSError("no")
 
-    monkeypatch.setattr("cytonym.stores.exchange", cannot)
+    for module in ("exchange", "stores", "files"):
+        monkeypatch.setattr(f"cytonym.{module}.exchange", cannot)
     with pytest.raises(OptionError, match="cannot be changed safely"):
         world.calls.write(store)
     assert fingerprint(store) == before

@@ -125,7 +125,7 @@ def test_parts_of_other_values_or_of_another_model_are_refused(world, small, tmp
     begin(world, tmp_path / "parts")
     query = ad.read_h5ad(home / "query.h5ad")
     query.X = query.X * 2
-    with pytest.raises(CytonymError, match="another annotation \\(another data\\)"):
+    with pytest.raises(CytonymError, match="another annotation \\(another data, file\\)"):
         Parts.begin(tmp_path / "parts", model, model.opened(query, Reading()), **SHARES)
     other = cytonym.fit(
         simulate(200, 80, 4, seed=0), labels="cell_type", method="linear", progress=False

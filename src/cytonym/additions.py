@@ -18,9 +18,11 @@ from cytonym.copying import MATRICES, OWN, bare, check_change, copied, endings, 
 from cytonym.data.contents import split_types, unique_names
 from cytonym.data.joined import facts_of
 from cytonym.errors import DataError, OptionError, Problem
-from cytonym.files import changing_file, replacing
+from cytonym.files import changing_file, replacing, replacing_folder
+from cytonym.hdf5 import hdf5, write_anndata, write_mudata
 from cytonym.stacked import Stacked
-from cytonym.stores import changing_store, copy_store, is_store, replacing_store
+from cytonym.stamps import Stamp
+from cytonym.stores import changing_store, copy_store, is_store
 from cytonym.taken import check_free, is_answer, populations_of, written
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ class Additions:
         What else comes into ``uns``: always, and where it is not there yet.
     kept
         Columns of an earlier answer that stay as they are.
+    stamp
+        What the files were that were read; those that :meth:`write` copies must still be it.
     """
 
     cells: np.ndarray
@@ -58,6 +62,7 @@ class Additions:
     uns: Mapping[str, Any] = field(default_factory=dict)
     lacking: Mapping[str, Any] = field(default_factory=dict)
     kept: tuple[str, ...] = ()
+    stamp: Stamp = field(default_factory=Stamp)
 
     def to(self, adata: Some) -> Some:
         """Put everything into ``adata`` (AnnData or MuData), in place, and return it.
@@ -116,7 +121,9 @@ class Additions:
         OptionError
             The ending is another, or ``query`` has no file of its own to write into.
         DataError
-            As for :meth:`to`.
+            As for :meth:`to`, or ``query`` is a file that has changed since it was read.
+        WriteError
+            The disk is full, or nothing may be written there.
         CytonymError
             There is no room for a copy, or the file was changed meanwhile.
         """
@@ -130,14 +137,18 @@ class Additions:
         known = endings(query)
         if out.suffix.lower() not in known:
             raise OptionError(f"{out.name} has to end in {' or '.join(known)} for this query.")
+        read = [*query.values()] if isinstance(query, Mapping) else [query]
+        stamp = self.stamp.only(Path(one) for one in read if isinstance(one, str | Path))
+        stamp.check()
         if isinstance(query, Mapping):
             query = _joined(query, self.key, [*self.columns], [*self.matrices])
         self.check(query)
         if out.suffix.lower() == ".zarr":
             assert isinstance(query, Path)
-            with replacing_store(out) as partial:
+            with replacing_folder(out) as partial:
                 copy_store(query, partial, without=() if matrix else MATRICES)
                 self._add_to_store(partial)
+                stamp.check()
             return
         with replacing(out) as partial:
             if isinstance(query, Path):
@@ -147,6 +158,7 @@ class Additions:
                 held: Any = query
                 held = held.to_memory() if held.isbacked else held.copy()
                 self._write_whole(held if matrix else bare(held), partial)
+            stamp.check()
 
     def _write_into(self, query: Any, *, matrix: bool) -> None:
         """Into the file of the query, by a copy that takes its place."""
@@ -156,12 +168,14 @@ class Additions:
             raise OptionError("Only a single file can be written into: give out=, or use to().")
         check_change(query)
         self.check(query)
+        self.stamp.only([query]).check()
         if is_store(query):
             with changing_store(query, own=OWN) as partial:
                 self._add_to_store(partial)
         else:
             with changing_file(query) as partial:
                 self._add_to_file(partial)
+        self.stamp.renew(query)
 
     def _order(self, names: pd.Index, subject: str) -> np.ndarray:
         """Where the cells called ``names`` lie in the answer; they must be the same cells."""
@@ -214,17 +228,11 @@ class Additions:
         return {name: sorted_(matrix) for name, matrix in self.matrices.items()}
 
     def _write_whole(self, data: Any, path: Path) -> None:
-        """An AnnData as ``.h5ad``, a MuData as ``.h5mu``, whatever the path is called."""
         self.to(data)
-        if hasattr(data, "mod"):
-            whole = path.with_suffix(".h5mu")
-            data.write_h5mu(whole)
-            whole.replace(path)
-        else:
-            data.write_h5ad(path)
+        write_mudata(data, path) if hasattr(data, "mod") else write_anndata(data, path)
 
     def _add_to_file(self, path: Path) -> None:
-        with h5py.File(path, "r+") as file:
+        with hdf5(path, "r+") as file:
             self._add(file)
 
     def _add_to_store(self, path: Path) -> None:

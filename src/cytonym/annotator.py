@@ -205,6 +205,7 @@ class Annotator:
             notes=self.notes(opened, tally, **shares),
             model=self.facts() | asked(self.trust, **shares),
             tally=tally,
+            stamp=opened.cells.stamp,
         )
 
     def notes(
@@ -236,7 +237,9 @@ class Annotator:
         views = {name: view for name, view in said.items() if not np.isnan(view).all()}
         notes = (*opened.notes, *opened.tally.lacking())
         cells = opened.feed.source.cells
-        return Embedding(cells, joint, views, opened.coverage, notes, self.facts())
+        return Embedding(
+            cells, joint, views, opened.coverage, notes, self.facts(), opened.cells.stamp
+        )
 
     def denoise(
         self,

@@ -5,9 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +19,7 @@ from torch import Tensor
 
 from cytonym.arrays import MOST_VALUES, read_arrays
 from cytonym.errors import ModelError
+from cytonym.files import replacing_folder
 
 SCHEMA = 1
 WEIGHTS, FEATURES, MANIFEST = "weights.safetensors", "features.npz", "manifest.json"
@@ -67,29 +65,26 @@ def write_bundle(path: Path, bundle: Bundle) -> None:
     ------
     ModelError
         ``path`` exists and is no model folder: it is left alone.
+    WriteError
+        The disk is full, or nothing may be written there.
     """
     check_target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        contents = {WEIGHTS: _weights_bytes(bundle.weights), FEATURES: _array_bytes(bundle.arrays)}
+    contents = {WEIGHTS: _weights_bytes(bundle.weights), FEATURES: _array_bytes(bundle.arrays)}
+    manifest = {
+        "format": "cytonym model",
+        "schema": SCHEMA,
+        "files": {
+            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for name, data in contents.items()
+        },
+        **bundle.facts,
+    }
+    manifest["digest"] = _digest(manifest)
+    with replacing_folder(path) as partial:
         for name, data in contents.items():
             (partial / name).write_bytes(data)
-        manifest = {
-            "format": "cytonym model",
-            "schema": SCHEMA,
-            "files": {
-                name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-                for name, data in contents.items()
-            },
-            **bundle.facts,
-        }
-        manifest["digest"] = _digest(manifest)
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-        partial.chmod(0o755)
-        _swap(partial, path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def check_target(path: Path) -> None:
@@ -176,7 +171,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _left_behind(path: Path) -> Path | None:
-    """The older model, where a process was killed between the two renames of :func:`_swap`."""
+    """The older model, where a process was killed between the two renames of
+    :func:`cytonym.files.replacing_folder`.
+    """
     if path.exists():
         return None
     found = sorted(path.parent.glob(f".{path.name}.old.*/{path.name}"))
@@ -226,19 +223,3 @@ def _array_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
-
-
-def _swap(partial: Path, path: Path) -> None:
-    """Put ``partial`` in the place of ``path``; the old folder goes last."""
-    if not path.exists():
-        os.replace(partial, path)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent)) / path.name
-    os.replace(path, old)
-    try:
-        os.replace(partial, path)
-    except BaseException:
-        os.replace(old, path)
-        raise
-    finally:
-        shutil.rmtree(old.parent, ignore_errors=True)

@@ -19,8 +19,10 @@ from cytonym.data.joined import has_modalities
 from cytonym.data.read import open_cells, open_contents
 from cytonym.data.source import Cells
 from cytonym.errors import OptionError
+from cytonym.exchange import can_exchange
 from cytonym.files import check_copy, copy
-from cytonym.stores import can_exchange, is_store
+from cytonym.hdf5 import hdf5, write_anndata
+from cytonym.stores import is_store
 
 MATRICES = ("X", "layers", "raw", "obsp", "varp")
 """What grows with cells × features, or with pairs of cells."""
@@ -97,7 +99,7 @@ def copied(query: Path, to: Path, *, matrix: bool = True) -> None:
             target.write(source.read(_head(query)))  # an .h5mu says there what it is
     elif open_contents(query).format == "h5ad":
         whole = in_memory(query)
-        (whole if matrix else bare(whole)).write_h5ad(to)
+        write_anndata(whole if matrix else bare(whole), to)
     else:
         _copy_cells(open_cells(query), to, matrix=matrix)
 
@@ -139,14 +141,14 @@ def bare(data: Any) -> Any:
 def _copy_cells(cells: Cells, to: Path, *, matrix: bool) -> None:
     """Files of CellRanger: what all cells share, then the values by blocks of cells."""
     whole = _without_values(cells)
-    whole.write_h5ad(to)
+    write_anndata(whole, to)
     if matrix:
         n = len(cells.cells)
         every = np.array_split(np.arange(n), -(-n // CELLS) or 1)
         blocks = (
             hstack([cells.read(name, rows) for name in cells.spaces], "csr") for rows in every
         )
-        with h5py.File(to, "r+") as file:
+        with hdf5(to, "r+") as file:
             _write_rows(file, "X", whole.shape, blocks)
 
 
@@ -182,7 +184,7 @@ def _write_rows(group: Any, name: str, shape: tuple[int, int], blocks: Iterable[
 
 def _stream_file(source: Any, to: Path, *, matrix: bool) -> None:
     head = source.userblock_size if isinstance(source, h5py.File) else 0
-    with warnings.catch_warnings(), h5py.File(to, "w", userblock_size=head) as target:
+    with warnings.catch_warnings(), hdf5(to, "w", userblock_size=head) as target:
         warnings.simplefilter("ignore")  # remarks on how it was written
         _stream(source, target, without=() if matrix else MATRICES)
 

@@ -21,6 +21,7 @@ from sklearn.model_selection import train_test_split
 from cytonym import fit
 from cytonym.errors import CytonymError, install
 from cytonym.evaluate import Scores, scores
+from cytonym.files import writing
 from cytonym.places import check_folder
 from cytonym.view import confusion, embedding
 from cytonym.view.report import report
@@ -69,7 +70,8 @@ def demo(out: Path, *, progress: bool = True) -> list[str]:
         "held_out_part_of_reference": model.report.table.to_dict(orient="index"),
         "query": found.to_dict(),
     }
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".cytonym-demo-") as scratch:
+    hidden = {"dir": out.parent, "prefix": ".cytonym-demo-"}
+    with writing(out), tempfile.TemporaryDirectory(**hidden) as scratch:
         made = Path(scratch)
         calls.write(query, made / "annotated.h5ad", key=KEY)
         report(made / "annotated.h5ad", made / "report.html", model=model, truth=LABELS, key=KEY)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import zarr
 from anndata import AnnData
 
 from cytonym.errors import OptionError
-from cytonym.stores import is_store, put
+from cytonym.files import replacing, replacing_folder
+from cytonym.hdf5 import hdf5, write_anndata, write_mudata
+from cytonym.stores import is_store
 
 Blocks = Iterable[tuple[np.ndarray, np.ndarray]]
 """Row numbers and values ``(rows, features)``, all rows once."""
@@ -52,27 +52,19 @@ def write_blocks(out: Path, tables: Mapping[str, AnnData], values: Mapping[str, 
     values
         By modality, the blocks of X.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.absolute().parent))
-    partial = folder / out.name
-    try:
+    zarred = out.suffix.lower() == ".zarr"
+    with (replacing_folder if zarred else replacing)(out) as partial:
         _write_tables(partial, tables)
-        zarred = out.suffix.lower() == ".zarr"
         if zarred:
-            root: Any = zarr.open_group(partial, mode="r+", use_consolidated=False)
+            store: Any = nullcontext(zarr.open_group(partial, mode="r+", use_consolidated=False))
         else:
-            root = h5py.File(partial, "r+")
-        try:
+            store = hdf5(partial, "r+")
+        with store as root:
             for name, table in tables.items():
                 group = root if len(tables) == 1 else root["mod"][name]
                 _write_matrix(group, table.shape, values[name], "f2" if zarred else "f4")
-        finally:
-            if not zarred:
-                root.close()
         if zarred:
             _consolidate(partial)
-        put(partial, out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_tables(path: Path, tables: Mapping[str, AnnData]) -> None:
@@ -80,12 +72,12 @@ def _write_tables(path: Path, tables: Mapping[str, AnnData]) -> None:
         warnings.simplefilter("ignore")
         if len(tables) == 1:
             (table,) = tables.values()
-            table.write_zarr(path) if path.suffix == ".zarr" else table.write_h5ad(path)
+            table.write_zarr(path) if path.suffix == ".zarr" else write_anndata(table, path)
             return
         import mudata
 
         whole = mudata.MuData(dict(tables))
-        whole.write_zarr(path) if path.suffix == ".zarr" else whole.write_h5mu(path)
+        whole.write_zarr(path) if path.suffix == ".zarr" else write_mudata(whole, path)
 
 
 def _consolidate(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class CytonymError(Exception):
@@ -51,6 +52,16 @@ class DataError(CytonymError, ValueError):
         self.subject = subject
         head = f"{subject} cannot be used" + (f" ({len(found)} problems)" if len(found) > 1 else "")
         super().__init__("\n".join([f"{head}:", *(f"  - {problem}" for problem in found)]))
+
+
+class WriteError(CytonymError, OSError):
+    """A result that could not be written: nothing of it is left, and what was there before is."""
+
+    def __init__(self, out: Path, problem: Problem) -> None:
+        super().__init__(
+            f"{out} could not be written: {problem.what}; nothing of it is left, and what was "
+            f"there before is unchanged\n    → {problem.remedy}; then do the same again"
+        )
 
 
 def suggest(name: str, known: Sequence[str]) -> str:

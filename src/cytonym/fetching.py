@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from cytonym.errors import install
+from cytonym.errors import WriteError, install
+from cytonym.files import writing
 
 Retrieve: TypeAlias = Callable[[str, str | None, str], Path]
 """Address, checksum (``md5:...`` or ``sha256:...``; None: not known) and file name to the file."""
@@ -40,6 +41,8 @@ def fetching(folder: Path, *, progress: bool = True) -> Iterator[Retrieve]:
     ------
     NotFetchedError
         Nothing may be fetched, pooch is not installed, or something failed.
+    WriteError
+        The disk is full, or ``folder`` may not be written to.
     """
     if offline():
         raise NotFetchedError(f"it is not in {folder}, and nothing may be fetched (offline)")
@@ -57,7 +60,10 @@ def fetching(folder: Path, *, progress: bool = True) -> Iterator[Retrieve]:
         return Path(pooch.retrieve(url, known, name, folder, downloader=loader))
 
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield retrieve
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            yield retrieve
+    except WriteError:
+        raise
     except (RequestException, OSError, EOFError, ValueError) as error:
         raise NotFetchedError(f"it could not be fetched ({error})") from error

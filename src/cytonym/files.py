@@ -1,4 +1,4 @@
-"""A file appears under its name, or changes, only when it is complete."""
+"""A file or folder appears under its name, or changes, only when it is complete."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cytonym.errors import CytonymError
+from cytonym.errors import CytonymError, WriteError
+from cytonym.exchange import exchange
+from cytonym.memory import words
+from cytonym.refusals import refusal
 
 FICLONE = 0x40049409
 """Of ``linux/fs.h``: let a file share the blocks of another one."""
@@ -21,21 +24,59 @@ FICLONE = 0x40049409
 def replacing(out: Path, *, like: os.stat_result | None = None) -> Iterator[Path]:
     """A temporary name beside ``out``, which takes its place once the block ends well.
 
-    The file is readable by all, or gets the owner and permissions of ``like``.
+    The ending is that of ``out``, by which some libraries go. The file is readable by all, or gets
+    the owner and permissions of ``like``.
+
+    Raises
+    ------
+    WriteError
+        The system refuses it, as where the disk is full; what was there before is unchanged.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".h5ad", dir=out.parent)
-    os.close(handle)
-    partial = Path(name)
+    with writing(out):
+        handle, name = tempfile.mkstemp(
+            prefix=f".{out.name}.", suffix=out.suffix.lower(), dir=out.parent
+        )
+        os.close(handle)
+        partial = Path(name)
+        try:
+            yield partial
+            if like is not None:
+                with suppress(PermissionError):  # a file of somebody else becomes one's own
+                    os.chown(partial, like.st_uid, like.st_gid)
+            partial.chmod(0o644 if like is None else stat.S_IMODE(like.st_mode))
+            settle(partial)
+            os.replace(partial, out)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(out: Path) -> Iterator[Path]:
+    """As :func:`replacing`, for a folder: the temporary one is there and empty."""
+    with writing(out):
+        name = tempfile.mkdtemp(prefix=f".{out.name}.", suffix=out.suffix, dir=out.parent)
+        partial = Path(name)
+        try:
+            yield partial
+            partial.chmod(0o755)
+            settle_all(partial)
+            _swap(partial, out)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Inside, what the system refuses is a :class:`WriteError` that names ``out``."""
     try:
-        yield partial
-        if like is not None:
-            with suppress(PermissionError):  # a file of somebody else becomes one's own
-                os.chown(partial, like.st_uid, like.st_gid)
-        partial.chmod(0o644 if like is None else stat.S_IMODE(like.st_mode))
-        settle(partial)
-        os.replace(partial, out)
-    finally:
-        partial.unlink(missing_ok=True)
+        yield
+    except CytonymError:
+        raise
+    except Exception as error:  # HDF5 tells of a full disk by three kinds of errors
+        problem = refusal(error, out.parent)
+        if problem is None:
+            raise
+        raise WriteError(out, problem) from error
 
 
 @contextmanager
@@ -80,6 +121,35 @@ def settle(path: Path) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
+
+
+def settle_all(folder: Path) -> None:
+    """Files that are new, and all names."""
+    settle(folder)
+    for one in folder.rglob("*"):
+        if not one.is_symlink() and (one.is_dir() or one.stat().st_nlink == 1):
+            settle(one)
+
+
+def _swap(partial: Path, out: Path) -> None:
+    """Put the folder ``partial`` in the place of ``out``, in one step where the system can."""
+    if not out.exists():
+        os.replace(partial, out)
+        return
+    with suppress(OSError):
+        exchange(partial, out)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
+    try:
+        os.replace(out, aside / out.name)
+        os.replace(partial, out)
+    except BaseException:
+        if not out.exists():
+            os.replace(aside / out.name, out)
+        raise
+    finally:
+        if out.exists():  # else the old one is kept where it is
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def copy(file: Path, to: Path) -> None:
@@ -130,8 +200,7 @@ def _check_room(needed: int, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise CytonymError(
-            f"a copy of {needed / 1e9:,.2f} GB does not fit into {folder}, where "
-            f"{free / 1e9:,.2f} GB are free\n"
+            f"a copy of {words(needed)} does not fit into {folder}, where {words(free)} are free\n"
             "    → free some (killed runs leave hidden files, .NAME.*), write to another disk "
             "(--out), or leave the matrix out (--no-matrix)"
         )

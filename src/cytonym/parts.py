@@ -23,9 +23,11 @@ from tqdm.auto import tqdm
 from cytonym.annotator import Annotator
 from cytonym.errors import CytonymError, OptionError
 from cytonym.files import replacing
+from cytonym.hdf5 import hdf5
 from cytonym.opening import Opened
 from cytonym.result import Annotation
 from cytonym.stacked import Stacked
+from cytonym.stamps import Stamp
 from cytonym.trust.read import asked
 from cytonym.trust.tally import Tally
 from cytonym.types import CellSource
@@ -104,8 +106,9 @@ class Parts:
             **shares,
         }
         before = _job(folder)
+        marks, job["file"] = _content(opened.cells.stamp, before or {})
         if before is None:
-            _make(folder, {**job, "parts": count})
+            _make(folder, {**job, "marks": marks, "parts": count})
             before = _job(folder)
             assert before is not None
         other = [name for name, value in job.items() if before.get(name) != value]
@@ -196,6 +199,7 @@ class Parts:
             notes=self.model.notes(self.opened, tally, **self.shares),
             model=self.model.facts() | asked(self.model.trust, **self.shares),
             tally=tally,
+            stamp=self.opened.cells.stamp,
         )
 
     def remove(self) -> None:
@@ -213,6 +217,16 @@ def _digest(source: CellSource) -> str:
     for modality in source.spaces:
         digest.update(source.read(modality, some).data.tobytes())
     return digest.hexdigest()
+
+
+def _content(stamp: Stamp, before: Mapping[str, Any]) -> tuple[list[list[int]], str]:
+    """Sizes and times of the files, and their checksum: that of ``before`` where sizes and times
+    are, so that not every shard reads all of them.
+    """
+    marks = [[size, changed] for _, (size, changed, _) in sorted(stamp.marks.items())]
+    if before.get("marks") == marks:
+        return marks, str(before["file"])
+    return marks, stamp.checksum
 
 
 def _make(folder: Path, job: Mapping[str, Any]) -> None:
@@ -237,7 +251,7 @@ def _job(folder: Path) -> dict[str, Any] | None:
 
 def _write(path: Path, calls: Annotation) -> None:
     """Everything of an answer that differs from part to part."""
-    with h5py.File(path, "w") as file:
+    with hdf5(path, "w") as file:
         ad.io.write_elem(file, "labels", pd.Categorical(calls.labels))
         for name in ("confidence", "strange", "embedding"):
             if (one := getattr(calls, name)) is not None:

@@ -22,6 +22,7 @@ from cytonym.groups.populations import LEAST, Populations, populations
 from cytonym.groups.vote import Vote, vote
 from cytonym.ontology.cell_terms import CellTerms, cell_terms
 from cytonym.reserved import HETEROGENEOUS, UNKNOWN
+from cytonym.stamps import Stamp
 from cytonym.taken import CLUSTERS, populations_of
 from cytonym.trust.tally import Tally
 
@@ -75,6 +76,8 @@ class Annotation:
     agreement
         Of a consensus: ``(cells,)`` float32 in [0, 1], the weight of the models that give the
         name that the consensus finds most probable.
+    stamp
+        What the query's files were when they were opened.
     """
 
     cells: np.ndarray
@@ -93,6 +96,7 @@ class Annotation:
     votes: Vote | None = None
     populations: Populations | None = None
     tally: Tally = field(default_factory=Tally)
+    stamp: Stamp = field(default_factory=Stamp)
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -314,9 +318,8 @@ class Annotation:
         columns = {other.get(name, name): column for name, column in columns.items()}
         ids = (data_ids(dataset), {"method_id": method_id(str(self.model["method"]))})
         lacking, always = ids if compat == "openproblems" else ({}, {})
-        return Additions(
-            self.cells, columns, added, key, facts, {**always, **tables}, lacking, kept
-        )
+        always = {**always, **tables}
+        return Additions(self.cells, columns, added, key, facts, always, lacking, kept, self.stamp)
 
     def _group_columns(
         self, key: str, columns: dict[str, Any], facts: dict[str, Any]
@@ -382,7 +385,7 @@ class Embedding:
     views
         By modality ``(cells, dim)`` float32, from it alone, where the method has such; NaN in
         cells that lack it.
-    coverage, notes, model
+    coverage, notes, model, stamp
         As in :class:`Annotation`.
     """
 
@@ -392,6 +395,7 @@ class Embedding:
     coverage: Mapping[str, Coverage]
     notes: tuple[str, ...]
     model: Mapping[str, Any]
+    stamp: Stamp = field(default_factory=Stamp)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.joint, dtype=dtype, copy=copy)
@@ -432,7 +436,8 @@ class Embedding:
             "coverage": coverage_facts(self.coverage),
             "notes": np.array(self.notes, dtype=str),
         }
-        return Additions(self.cells, {}, {key: self.joint, **views}, key, facts)
+        matrices = {key: self.joint, **views}
+        return Additions(self.cells, {}, matrices, key, facts, stamp=self.stamp)
 
 
 def coverage_facts(coverage: Mapping[str, Coverage]) -> dict[str, Any]:

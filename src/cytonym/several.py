@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from hashlib import sha256
 from importlib.metadata import version
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,7 @@ class Consensus:
             tally=found.tally,
             answers=answers,
             agreement=(self.jury.weights @ alike).astype(np.float32),
+            stamp=reduce(or_, (one.cells.stamp for one in opened)),
         )
 
     def facts(self) -> dict[str, Any]:

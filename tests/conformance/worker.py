@@ -16,8 +16,6 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from cytonym.train import state
-
 spec = importlib.util.spec_from_file_location("kits", Path(__file__).with_name("conftest.py"))
 kits = importlib.util.module_from_spec(spec)
 sys.modules["kits"] = kits
@@ -38,13 +36,13 @@ def killed(method: str, folder: str, epochs: str) -> None:
         written.append(target)
         rename(source, target)
 
-    state.os.replace = replace_or_die
+    os.replace = replace_or_die
     kits.kit_of(method).fit(state=folder, options=SHORT)
 
 
 def resumed(method: str, folder: str) -> None:
     kit = kits.kit_of(method)
-    before = {p.name: p.stat().st_mtime_ns for p in Path(folder).glob("*.safetensors")}
+    before = {p.name: p.stat().st_mtime_ns for p in Path(folder).glob("[!.]*.safetensors")}
     say("found", *sorted(before))
     one = kit.fit(state=folder, options=SHORT)
     other = kit.fit(options=SHORT)

@@ -166,6 +166,22 @@ def test_a_server_that_does_not_answer_is_told_with_the_address(server, small):
         load("small", progress=False)
 
 
+def test_a_download_that_breaks_off_is_told_and_leaves_nothing_and_can_be_repeated(
+    server, small, cache, monkeypatch
+):
+    small(values(server))
+
+    def half(self, source, outputfile):
+        outputfile.write(source.read()[:-2])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Quiet, "copyfile", half)
+        with pytest.raises(DataError, match=r"(?s)could not be fetched.*→ get it from http"):
+            load("small", progress=False)
+    assert [*cache.rglob("*.*")] == []
+    assert load("small", progress=False).n_obs == 3
+
+
 def test_an_optional_file_is_no_loss_without_an_address_and_fetched_with_one(server, small):
     small(values(server), File("types.txt", None, "yourself", "words", optional=True))
     assert "cell_type" not in load("small", progress=False).obs

@@ -1,7 +1,10 @@
 """Genomes by name, from a server that looks like the real one."""
 
+import errno
 import gzip
 import hashlib
+import os
+import signal
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -10,7 +13,7 @@ import pytest
 
 from cytonym.dna import fetch
 from cytonym.dna.fetch import genome_file
-from cytonym.errors import DataError
+from cytonym.errors import DataError, WriteError
 
 FASTA = b">chr1\nACGTACGT\n>chr2\nGGCC\n"
 
@@ -84,3 +87,61 @@ def test_paths_stay_as_they_are(tmp_path, monkeypatch):
     (tmp_path / "hg38").write_bytes(FASTA)
     assert str(genome_file("hg38")) == "hg38"
     assert genome_file(tmp_path / "no.fa") == tmp_path / "no.fa"
+
+
+@pytest.fixture
+def broken(server, monkeypatch):
+    """The server breaks off in the middle of the genome; ``then`` is called before it does."""
+    before = Quiet.copyfile
+
+    def half(self, source, outputfile):
+        data = source.read()
+        outputfile.write(data if self.path.endswith("txt") else data[: len(data) // 2])
+        outputfile.flush()
+        if not self.path.endswith("txt"):
+            server.then()
+
+    server.then = lambda: None
+    monkeypatch.setattr(Quiet, "copyfile", half)
+    server.mend = lambda: monkeypatch.setattr(Quiet, "copyfile", before)
+    return server
+
+
+def test_a_download_that_breaks_off_is_told_and_leaves_nothing_and_can_be_repeated(
+    broken, tmp_path
+):
+    place = tmp_path / "cache" / "genomes"
+    with pytest.raises(DataError, match=r"(?s)could not be fetched.*→ download http"):
+        genome_file("mm10")
+    assert [*place.iterdir()] == []
+    broken.mend()
+    assert genome_file("mm10").read_bytes() == FASTA
+    assert [one.name for one in place.iterdir()] == ["mm10.fa"]
+
+
+def test_ctrl_c_during_a_download_leaves_nothing(broken, tmp_path):
+    going_on = threading.Event()
+
+    def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+        going_on.wait(30)
+
+    broken.then = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        genome_file("mm10")
+    going_on.set()
+    assert [*(tmp_path / "cache" / "genomes").iterdir()] == []
+
+
+def test_a_disk_that_is_full_is_no_broken_network(server, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cytonym.dna.fetch.gzip.open", full)
+        with pytest.raises(WriteError, match=r"mm10\.fa could not be written: the disk is full"):
+            genome_file("mm10")
+    assert [one.name for one in (tmp_path / "cache" / "genomes").iterdir()] == ["mm10.fa.gz"]
+    asked = len(server.asked)
+    assert genome_file("mm10").read_bytes() == FASTA
+    assert len(server.asked) == asked + 1  # only the checksum: what was fetched is kept

@@ -105,6 +105,7 @@ def _page(record: dict[str, Any]) -> str:
 def _written(data_set: DataSet, out: Path, folder: Path | None, *, progress: bool) -> str:
     from cytonym.datasets import load
     from cytonym.files import replacing
+    from cytonym.hdf5 import write_anndata, write_mudata
 
     cells = load(data_set.name, folder=folder, progress=progress)
     with replacing(out) as partial, warnings.catch_warnings():
@@ -112,11 +113,9 @@ def _written(data_set: DataSet, out: Path, folder: Path | None, *, progress: boo
         if isinstance(cells, dict):
             from mudata import MuData
 
-            whole = partial.with_suffix(".h5mu")  # the writer looks at the ending
-            MuData(cells).write_h5mu(whole)
-            whole.replace(partial)
+            write_mudata(MuData(cells), partial)
         else:
-            cells.write_h5ad(partial)
+            write_anndata(cells, partial)
     parts = cells if isinstance(cells, dict) else {data_set.modalities[0]: cells}
     first = next(iter(parts.values()))
     sizes = " + ".join(f"{one.n_vars:,} {kind}" for kind, one in parts.items())

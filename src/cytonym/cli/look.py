@@ -79,6 +79,7 @@ def count(
     check_h5ad(out, fragments, peaks, barcodes)
     import cytonym
     from cytonym.files import replacing
+    from cytonym.hdf5 import write_anndata
 
     cells = cytonym.count(
         fragments,
@@ -89,7 +90,7 @@ def count(
         progress=not quiet,
     )
     with replacing(out) as partial:
-        cells.write_h5ad(partial)
+        write_anndata(cells, partial)
     print(f"Wrote {out}: {cells.n_obs:,} cells × {cells.n_vars:,} peaks")
     if left := cells.uns["fragments"]["left_out"]:
         print(f"Left out: {left:,} barcodes with fewer than {min_fragments:,} fragments")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version as installed_version
 from typing import Annotated
 
@@ -19,7 +22,8 @@ from cytonym.cli.look import count, demo, explain, inspect, methods
 from cytonym.cli.publish import export, ontology
 from cytonym.cli.regulation import network
 from cytonym.cli.reproduce import reproduce
-from cytonym.errors import CytonymError
+from cytonym.errors import CytonymError, Problem
+from cytonym.refusals import refusal
 
 app = typer.Typer(
     help="Names cells: learns cell types from labelled single-cell data and annotates the rest.",
@@ -65,6 +69,15 @@ for _command in COMMANDS:
     app.command()(_command)
 
 
+INTERRUPTED = 130
+"""With which typer ends on Ctrl-C."""
+
+KEPT = (
+    "cytonym: interrupted; nothing half-written is left, and what was done of a fit or of parts "
+    "is kept for the same command"
+)
+
+
 def main() -> None:
     """Entry point: errors that a user can mend end with exit code 2 and no traceback."""
     if not sys.warnoptions:
@@ -73,18 +86,35 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
     try:
-        app()
+        with _said():
+            app()
     except CytonymError as error:
         print(f"cytonym: {error}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # the reader, such as head, has seen enough
         sys.stderr.close()
-        sys.exit(0)
+        sys.exit(1)
     except OSError as error:  # a full disk, a lost permission
-        print(f"cytonym: {error}\n    → check the disk and its permissions", file=sys.stderr)
+        problem = refusal(error) or Problem(str(error), "check the disk and its permissions")
+        where = "" if error.filename is None else f"{error.filename}: "
+        print(f"cytonym: {where}{problem}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("cytonym: interrupted", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as ending:
+        if ending.code == INTERRUPTED:
+            print(KEPT, file=sys.stderr)
+        raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """What was printed is written when the block ends, so that a full disk is told."""
+    try:
+        yield
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again
+            raise

@@ -68,6 +68,7 @@ def network(
     talk(quiet)
     import cytonym
     from cytonym.files import replacing
+    from cytonym.hdf5 import write_anndata
     from cytonym.view.text import json_text
 
     cells = one_or_both(file, atac)
@@ -91,7 +92,7 @@ def network(
     if activity is not None:
         table = found.to_anndata()
         with replacing(activity) as partial:
-            table.write_h5ad(partial)
+            write_anndata(table, partial)
         wrote.append(f"Wrote {activity}: {table.n_obs:,} cells × {table.n_vars:,} factors")
     if deviations is not None:
         chromvar = cytonym.motif_activity(
@@ -104,7 +105,7 @@ def network(
         )
         table = chromvar.to_anndata()
         with replacing(deviations) as partial:
-            table.write_h5ad(partial)
+            write_anndata(table, partial)
         wrote.append(f"Wrote {deviations}: {table.n_obs:,} cells × {table.n_vars:,} motifs")
     if as_json:
         print(json_text(found.to_dict()))

@@ -18,6 +18,7 @@ from cytonym.data.rates import METHYLATION, judge_rates
 from cytonym.data.rows import Rows
 from cytonym.data.source import damaged
 from cytonym.dna.intervals import interval_names, mostly_intervals
+from cytonym.stamps import Stamp
 
 TYPES = {
     **dict.fromkeys(("gene expression", "gex"), "rna"),
@@ -61,7 +62,8 @@ class Place:
 class Contents:
     """All that a file or object holds: ``places`` in the order in which counts are looked for.
 
-    ``repeats`` cell names were there before; they are numbered in ``obs``.
+    ``repeats`` cell names were there before; they are numbered in ``obs``. ``stamp`` says what the
+    file was when it was opened.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Contents:
     notes: list[str] = field(default_factory=list)
     path: Path | None = None
     repeats: int = 0
+    stamp: Stamp = field(default_factory=Stamp)
 
     def sample(self, where: str, modality: str) -> tuple[np.ndarray, csr_matrix]:
         """Some row numbers of one place, and these rows as they are stored.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import reduce
 from itertools import combinations
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from cytonym.data.contents import TYPES, Contents, unique_names
 from cytonym.data.rows import MappedRows
 from cytonym.data.source import Cells, Part, damaged
 from cytonym.errors import DataError, Problem, suggest
+from cytonym.stamps import Stamp
 
 Opened = tuple[dict[str, Contents], pd.DataFrame | None, list[str]]
 """By modality its contents; the facts that all cells share; notes."""
@@ -81,6 +84,7 @@ def open_modalities(
 def _open_h5mu(path: Path, modalities: Mapping[str, str] | None) -> Opened:
     from anndata.io import read_elem
 
+    stamp = Stamp.of(path)
     try:
         root: Any = h5py.File(path, "r")
         group: Any = root["mod"]
@@ -89,6 +93,7 @@ def _open_h5mu(path: Path, modalities: Mapping[str, str] | None) -> Opened:
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise damaged(path.name, error) from error
     parts = {name: open_group(group[name], f"{path.name}/{name}", "h5mu", path) for name in order}
+    parts = {name: replace(one, stamp=stamp) for name, one in parts.items()}
     return _known(parts, modalities), obs, _left(parts, modalities)
 
 
@@ -230,4 +235,5 @@ def join(parts: Mapping[str, Cells], obs: pd.DataFrame | None, notes: list[str])
         parts=joined,
         notes=notes,
         path=next(iter(parts.values())).path,
+        stamp=reduce(or_, (part.stamp for part in parts.values())),
     )

@@ -24,6 +24,7 @@ from cytonym.data.source import Cells, Part, damaged, guarded
 from cytonym.data.tenx import find_matrix, open_mtx_folder, open_tenx_h5
 from cytonym.dna.fetch import genome_file
 from cytonym.errors import DataError, Problem, suggest
+from cytonym.stamps import Stamp
 
 FORMATS = (
     ".h5ad, .h5mu, .zarr, a 10x .h5, or a folder with matrix.mtx, features.tsv and barcodes.tsv"
@@ -186,6 +187,7 @@ def _opened(contents: Contents, layer: str | None, genes: str | None) -> Cells:
         parts=parts,
         notes=[*contents.notes, *dict.fromkeys(notes)],
         path=contents.path,
+        stamp=contents.stamp,
     )
 
 
@@ -208,6 +210,12 @@ def open_contents(data: str | Path | AnnData) -> Contents:
     path = Path(data).expanduser()
     if not path.exists():
         raise DataError(_missing(path), subject=str(path))
+    stamp = Stamp.of((path.is_dir() and find_matrix(path)) or path)
+    return replace(_open_path(path), stamp=stamp)
+
+
+def _open_path(path: Path) -> Contents:
+    """By what the file or folder is."""
     if path.is_dir():
         if any((path / mark).exists() for mark in (".zattrs", ".zgroup", "zarr.json")):
             return open_anndata_file(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,8 @@ from cytonym.data.judge import Finding, unlog
 from cytonym.data.rates import judge_rates
 from cytonym.data.rows import Rows
 from cytonym.errors import CytonymError, DataError, Problem
+from cytonym.refusals import refusal
+from cytonym.stamps import Stamp
 from cytonym.types import FeatureSpace
 
 
@@ -53,6 +55,8 @@ class Cells:
         What the user should know; nothing here stops the work.
     path
         The file, or None for an object in memory.
+    stamp
+        What the files were when they were opened.
     """
 
     name: str
@@ -63,6 +67,7 @@ class Cells:
     parts: Mapping[str, Part] = field(repr=False)
     notes: list[str] = field(default_factory=list)
     path: Path | None = None
+    stamp: Stamp = field(default_factory=Stamp)
 
     def __len__(self) -> int:
         return len(self.obs)
@@ -106,11 +111,11 @@ class Cells:
         Raises
         ------
         DataError
-            When the file is damaged there, or values are negative, infinite, NaN (of rates that
-            is missing and no error) or, of rates, above 1.
+            When the file is damaged there or has changed since it was opened, or values are
+            negative, infinite, NaN (of rates that is missing and no error) or, of rates, above 1.
         """
         part, rates = self.parts[modality], self.values[modality] == "rates"
-        with guarded(self.name):
+        with self.stamp.unchanged(), guarded(self.name):
             block = part.rows.read(np.asarray(rows, dtype=np.int64), observed=rates)
         if part.columns is not None:
             block = block[:, part.columns]
@@ -158,7 +163,10 @@ def guarded(name: str) -> Iterator[None]:
 
 
 def damaged(name: str, error: Exception) -> DataError:
-    """The error for a file that starts well and cannot be read to its end."""
+    """The error for a file that starts well and cannot be read to its end, or not at all."""
+    if problem := refusal(error):
+        unread = replace(problem, what=f"it could not be read: {problem.what}")
+        return DataError(unread, subject=name)
     return DataError(
         Problem(
             f"the file is truncated or damaged ({error})",

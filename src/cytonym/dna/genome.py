@@ -78,11 +78,12 @@ def _opened(path: Path) -> Iterator[Any]:
         what = "it is a folder" if path.is_dir() else "there is no such file"
         remedy = f"give a FASTA file, or a genome by name ({', '.join(GENOMES)})"
         raise DataError(Problem(what, remedy), subject=str(path))
+    index = Path(f"{path}.fai")
+    there = index.is_file() and index.stat().st_mtime >= path.stat().st_mtime
     with tempfile.TemporaryDirectory() as folder:
-        beside, made = Path(f"{path}.fai"), Path(folder) / "genome.fai"
-        index = beside if _is_current(beside, path) else made
+        used = index if there else Path(folder) / "genome.fai"
         try:
-            genome: Any = pyfaidx.Fasta(str(path), indexname=str(index), as_raw=True)
+            genome: Any = pyfaidx.Fasta(str(path), indexname=str(used), as_raw=True)
         except pyfaidx.UnsupportedCompressionFormat as error:
             what = "it is compressed by gzip, in which no place can be looked up"
             problem = Problem(what, "unpack it (gunzip), or pack it with bgzip")
@@ -94,16 +95,17 @@ def _opened(path: Path) -> Iterator[Any]:
             if not [*genome.keys()]:
                 problem = Problem("it holds no sequence", "give a FASTA file")
                 raise DataError(problem, subject=path.name)
-            if index == made:  # kept, whole: other processes may look for it at this moment
-                with suppress(OSError), replacing(beside) as partial:
-                    shutil.copyfile(made, partial)
+            if not there:
+                _keep(used, index)
             yield genome
         finally:
             genome.close()
 
 
-def _is_current(index: Path, path: Path) -> bool:
-    return index.is_file() and index.stat().st_mtime >= path.stat().st_mtime
+def _keep(made: Path, index: Path) -> None:
+    """Put an index beside its genome, where that can be written."""
+    with suppress(OSError), replacing(index) as partial:
+        shutil.copyfile(made, partial)
 
 
 def _misplaced(peaks: Any, lengths: dict[str, int]) -> list[Problem]:

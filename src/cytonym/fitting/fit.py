@@ -393,11 +393,12 @@ def _task(
         what = f"only {len(names)} types have cells with {' or '.join(spaces)}"
         raise DataError(Problem(what, "give a reference with at least two"), subject=cells.name)
     if asked is None or not method.needs.query:
-        return Task(source, spaces, codes, names, seed, memory), notes
+        return Task(source, spaces, codes, names, seed, memory, stamp=cells.stamp), notes
     there, _ = align(asked, spaces, genes=None if genes not in _columns(asked) else genes, own=own)
     many = "1 cell" if len(asked) == 1 else f"{len(asked):,} cells"
     notes.append(f"learned from {many} of the query too, without labels")
-    return Task(source, spaces, codes, names, seed, memory, Query(there, there.spaces)), notes
+    taught, stamp = Query(there, there.spaces), cells.stamp | asked.stamp
+    return Task(source, spaces, codes, names, seed, memory, taught, stamp=stamp), notes
 
 
 def _shared(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,7 @@ from cytonym.methods import Method
 from cytonym.nn.threads import threads_for
 from cytonym.options import Options
 from cytonym.prep import chain_state, fit_chain, inputs
+from cytonym.stamps import Stamp
 from cytonym.train.loop import History, train
 from cytonym.train.watch import Watch
 from cytonym.types import CellSource, Clock, FeatureSpace, Slow, Stage, Telling, Transform
@@ -47,6 +48,7 @@ class Task:
     memory: int
     query: Query | None = None
     device: str = "auto"
+    stamp: Stamp = field(default_factory=Stamp)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,7 +132,9 @@ def run(
             seed=task.seed,
             monitor=partial(held_score, method, feed=asked) if len(watched) else None,
             state=None if folder is None else folder / f"{title}.safetensors",
-            fingerprint=_fingerprint(method, options, task, rows, transforms),
+            fingerprint=""
+            if folder is None
+            else _fingerprint(method, options, task, rows, transforms),
             on_epoch=watch.epoch,
             on_batch=watch.at,
             device=task.device,
@@ -166,11 +170,12 @@ def _fingerprint(
     rows: np.ndarray,
     transforms: Mapping[str, tuple[Transform, ...]],
 ) -> str:
-    """What a training state must agree on: method, options, seed, cells, labels, values, and what
-    was learned of them before (as of the DNA of peaks).
+    """What a training state must agree on: method, options, seed, files, cells, labels, values, and
+    what was learned of them before (as of the DNA of peaks).
     """
     digest = hashlib.sha256()
     recipe = f"{version('cytonym')} {method.name} {options.model_dump_json()} {task.seed}"
+    recipe += f" {task.stamp.checksum}"
     digest.update(recipe.encode())
     spaces = [*task.spaces.values(), *(task.query.spaces.values() if task.query else ())]
     for array in (rows, task.y, *(space.names for space in spaces)):

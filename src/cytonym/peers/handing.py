@@ -20,6 +20,8 @@ from scipy.sparse import csr_matrix
 from cytonym.data.contents import split_types
 from cytonym.data.judge import judge, sample_rows
 from cytonym.errors import CytonymError, DataError, Problem, suggest
+from cytonym.files import replacing
+from cytonym.hdf5 import write_anndata
 from cytonym.peers.competitors import Competitor
 
 LABEL, BATCH = "label", "batch"
@@ -229,7 +231,9 @@ def write(handed: Handed, folder: Path, task: Mapping[str, Any]) -> None:
     """Write ``reference_<modality>.h5ad``, ``query_<modality>.h5ad`` and ``task.json``."""
     for side, parts in (("reference", handed.reference), ("query", handed.query)):
         for name, one in parts.items():
-            one.write_h5ad(folder / f"{side}_{name}.h5ad")
+            path = folder / f"{side}_{name}.h5ad"
+            with replacing(path) as partial:
+                write_anndata(one, partial)
     names = {"reference": [*handed.reference], "query": [*handed.query]}
     text = json.dumps({**task, **names}, indent=1)
     (folder / "task.json").write_text(text, encoding="utf-8")

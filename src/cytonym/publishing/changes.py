@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from anndata.io import read_elem, write_elem
 from cytonym.data.source import damaged
 from cytonym.errors import DataError, OptionError, Problem
 from cytonym.files import copy, replacing
+from cytonym.hdf5 import hdf5, write_anndata
+from cytonym.stamps import Stamp
 
 SAMPLE = 1000
 """Names of features that are looked at."""
@@ -38,6 +40,8 @@ class Held:
         Name to shape.
     features
         The first names of ``var``.
+    stamp
+        What the file was when it was opened.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Held:
     uns: Mapping[str, Any]
     obsm: Mapping[str, tuple[int, ...]]
     features: tuple[str, ...]
+    stamp: Stamp = field(default_factory=Stamp)
 
 
 def held(data: AnnData | str | Path) -> Held:
@@ -67,9 +72,10 @@ def held(data: AnnData | str | Path) -> Held:
         what = "there is no such file" if not path.exists() else f"it is no .h5ad ({path.name})"
         remedy = "give an .h5ad, such as cytonym annotate writes; of an .h5mu one modality"
         raise DataError(Problem(what, remedy), subject=path.name)
+    stamp = Stamp.of(path)
     try:
         with h5py.File(path, "r") as file:
-            return _held_file(file, path.name)
+            return replace(_held_file(file, path.name), stamp=stamp)
     except OSError as error:
         raise damaged(path.name, error) from error
 
@@ -125,6 +131,8 @@ class Changes:
         What the target asks for and the data lack, each with what to fill in.
     notes
         What the user should know.
+    stamp
+        What the file was that was looked at; one that :meth:`write` copies must still be it.
     """
 
     name: str
@@ -134,6 +142,7 @@ class Changes:
     uns: Mapping[str, Any]
     missing: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    stamp: Stamp = field(default_factory=Stamp)
 
     def to(self, adata: AnnData) -> AnnData:
         """Change ``adata`` in place, and return it.
@@ -164,9 +173,12 @@ class Changes:
         Raises
         ------
         DataError
-            It does not hold the same cells in the same order.
+            It does not hold the same cells in the same order, or has changed since it was
+            looked at.
         OptionError
             ``out`` does not end in ``.h5ad``.
+        WriteError
+            The disk is full, or nothing may be written there.
         """
         out = Path(out).expanduser()
         if out.suffix.lower() != ".h5ad":
@@ -174,13 +186,14 @@ class Changes:
         with replacing(out) as partial:
             if isinstance(data, AnnData):
                 whole = data.to_memory() if data.isbacked else data.copy()
-                self.to(whole).write_h5ad(partial)
+                write_anndata(self.to(whole), partial)
             else:
-                copy(Path(data).expanduser(), partial)
+                with self.stamp.only([Path(data).expanduser()]).unchanged():
+                    copy(Path(data).expanduser(), partial)
                 self._change_file(partial)
 
     def _change_file(self, path: Path) -> None:
-        with h5py.File(path, "r+") as file:
+        with hdf5(path, "r+") as file:
             obs: Any = file["obs"]
             index: Any = read_elem(obs[obs.attrs["_index"]])
             self._check(pd.Index(np.asarray(index)), "the file")

@@ -108,7 +108,9 @@ def _compat(found: Held, to: str, key: str, dataset: str) -> Changes:
         lacking = data_ids(dataset)
         uns |= {name: str(found.uns.get(name) or value) for name, value in lacking.items()}
         uns["method_id"] = method_id(str(facts.get("method", "")))
-    return Changes(found.name, found.obs.index, {}, renamed, uns, notes=tuple(notes))
+    return Changes(
+        found.name, found.obs.index, {}, renamed, uns, notes=tuple(notes), stamp=found.stamp
+    )
 
 
 def _wrote(
@@ -201,7 +203,8 @@ def _cellxgene(
     written = frozenset({name, *renamed.values()})
     missing = missing_for_cellxgene(found, written=written)
     uns = _wrote(found, key, renamed=renamed, more=() if publish else columns)
-    return Changes(found.name, found.obs.index, columns, renamed, uns, missing, notes)
+    cells = found.obs.index
+    return Changes(found.name, cells, columns, renamed, uns, missing, notes, found.stamp)
 
 
 def _cap(
@@ -262,7 +265,8 @@ def _cap(
     open_ = [Problem(f"{', '.join(names)}: empty", remedy) for remedy, names in empty.items()]
     uns = {"cellannotation_metadata": {key: metadata}, **_wrote(found, key, more=whole)}
     missing = (*missing_for_cap(found), *open_)
-    return Changes(found.name, found.obs.index, whole, {}, uns, missing, notes)
+    cells = found.obs.index
+    return Changes(found.name, cells, whole, {}, uns, missing, notes, found.stamp)
 
 
 def _cap_metadata(found: Held, key: str) -> dict[str, str]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cytonym.errors import DataError, Problem
+from cytonym.files import writing
 
 
 class Lines:
@@ -42,14 +44,31 @@ class Lines:
     def add(
         self, key: Mapping[str, Any], rows: list[dict[str, Any]], **facts: Any
     ) -> dict[str, Any]:
-        """Append a line and give it back; it is on the disk when this returns."""
+        """Append a line and give it back; it is on the disk when this returns.
+
+        Raises
+        ------
+        WriteError
+            The disk is full, or nothing may be written there; the lines of before are kept.
+        """
         line = {"key": plain(key), "rows": plain(rows), **plain(facts)}
-        with self.path.open("a", encoding="utf-8") as file:
+        with writing(self.path), self._whole(), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())
         self.found.append(line)
         return line
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Takes back a half line where the block fails."""
+        size = self.path.stat().st_size if self.path.exists() else 0
+        try:
+            yield
+        except BaseException:
+            if self.path.exists():
+                os.truncate(self.path, size)
+            raise
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 from torch.optim import Optimizer
 
 from cytonym.errors import TrainingError
+from cytonym.files import replacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,17 @@ class Snapshot:
 
 
 def write_snapshot(path: Path, snapshot: Snapshot) -> None:
-    """Write to a temporary name beside ``path``, then rename."""
+    """Write it whole or not at all.
+
+    Raises
+    ------
+    WriteError
+        The disk is full, or nothing may be written there; the state of before is kept.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
     tensors = {name: value.detach().cpu().contiguous() for name, value in snapshot.tensors.items()}
-    save_file(tensors, partial, metadata={"facts": json.dumps(snapshot.facts)})
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        partial.write_bytes(save(tensors, metadata={"facts": json.dumps(snapshot.facts)}))
 
 
 def read_snapshot(path: Path, *, fingerprint: str) -> Snapshot | None:

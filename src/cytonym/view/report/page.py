@@ -18,6 +18,7 @@ from cytonym.errors import CytonymError, install
 from cytonym.evaluate.metrics import NOT_PREDICTED
 from cytonym.files import replacing
 from cytonym.places import check_table
+from cytonym.stamps import Stamp
 from cytonym.view.plots import PALETTE
 from cytonym.view.report import words
 from cytonym.view.report.collect import collect
@@ -72,7 +73,7 @@ def report(
     Raises
     ------
     DataError
-        The data cannot be read or hold no such annotation, truth or embedding.
+        The data cannot be read, change meanwhile, or hold no such annotation, truth or embedding.
     ModelError
         No model there, or one of another method than the annotation.
     CytonymError
@@ -82,7 +83,9 @@ def report(
     out = Path(out).expanduser()
     read = Path(data).expanduser() if isinstance(data, str | Path) else None
     check_table(out, ".html", read, option="out")
-    facts = collect(data, model=model, truth=truth, key=key, embedding=embedding)
+    stamp = Stamp.of(read) if read is not None and read.exists() else Stamp()
+    with stamp.unchanged():
+        facts = collect(data, model=model, truth=truth, key=key, embedding=embedding)
     text = render(facts)
     with replacing(out) as partial:
         partial.write_text(text, encoding="utf-8")
