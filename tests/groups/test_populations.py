@@ -107,6 +107,13 @@ def test_two_far_clouds_are_two_groups_one_is_one_and_nine_cells_are_none():
     assert grouped(np.empty((0, 3))).shape == (0,)
 
 
+def test_of_many_cells_some_say_what_the_groups_are_and_all_fall_into_them():
+    rng = np.random.default_rng(0)
+    x = np.repeat([[0.0] * 4, [30.0] * 4, [-30.0] * 4], [2500, 1500, 500], axis=0)
+    x = x + rng.standard_normal(x.shape)
+    assert grouped(x).tolist() == np.repeat([0, 1, 2], [2500, 1500, 500]).tolist()
+
+
 def test_the_table_has_shares_and_the_two_nearest_types_as_worked_by_hand():
     rng = np.random.default_rng(2)
     z = rng.standard_normal((40, 4))
