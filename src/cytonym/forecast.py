@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from cytonym.errors import OptionError
 from cytonym.memory import Memory, in_bytes, resident, words
 from cytonym.opening import Opened, check_loads
-
-if TYPE_CHECKING:
-    from cytonym.annotator import Annotator
+from cytonym.result import Annotation
 
 log = logging.getLogger("cytonym")
 
@@ -21,6 +19,21 @@ MANY = 50_000
 
 FACTS = 350
 """Bytes of a cell's name, label, set and the like (``docs/scale.md``)."""
+
+
+class Model(Protocol):
+    """What is used of a fitted model."""
+
+    @property
+    def label_names(self) -> list[str]:
+        """The types."""
+        ...
+
+    def answer(
+        self, opened: Opened, *, batch_size: int = 512, device: str = "auto", progress: bool = True
+    ) -> Annotation:
+        """Name the cells."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +49,14 @@ class Forecast:
 
 
 def forecast(
-    model: Annotator, opened: Opened, *, part: int, batch_size: int = 512, device: str = "auto"
+    model: Model, opened: Opened, *, part: int, batch_size: int = 512, device: str = "auto"
 ) -> Forecast:
     """From naming two batches, of which the second is timed; ``part`` cells are named at once."""
     rows, n = opened.feed.rows, len(opened.feed.rows)
     for start in (0, batch_size):
         some = opened.of(rows[start : start + batch_size])
         begin = time.perf_counter()
-        found = model.answer(
-            some, coverage=0.9, reject=0.05, batch_size=batch_size, device=device, progress=False
-        )
+        found = model.answer(some, batch_size=batch_size, device=device, progress=False)
     pace = (time.perf_counter() - begin) / max(len(found), 1)
     types, dim = len(model.label_names), found.embedding.shape[1]
     kept = n * (8 * types + FACTS)
@@ -54,7 +65,7 @@ def forecast(
 
 
 def foretell(
-    model: Annotator,
+    model: Model,
     opened: Opened,
     *,
     part: int,
