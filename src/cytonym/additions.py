@@ -21,7 +21,7 @@ from cytonym.errors import DataError, OptionError, Problem
 from cytonym.files import changing_file, replacing, replacing_folder
 from cytonym.hdf5 import hdf5, write_anndata, write_mudata
 from cytonym.stacked import Stacked
-from cytonym.stamps import Stamp
+from cytonym.stamps import Stamp, our_own
 from cytonym.stores import changing_store, copy_store, is_store
 from cytonym.taken import check_free, is_answer, populations_of, written
 
@@ -170,12 +170,11 @@ class Additions:
         self.check(query)
         self.stamp.only([query]).check()
         if is_store(query):
-            with changing_store(query, own=OWN) as partial:
+            with our_own(query), changing_store(query, own=OWN) as partial:
                 self._add_to_store(partial)
         else:
-            with changing_file(query) as partial:
+            with our_own(query), changing_file(query) as partial:
                 self._add_to_file(partial)
-        self.stamp.renew(query)
 
     def _order(self, names: pd.Index, subject: str) -> np.ndarray:
         """Where the cells called ``names`` lie in the answer; they must be the same cells."""

@@ -41,7 +41,15 @@ from cytonym.trust.tally import Tally
 from cytonym.trust.trust import Trust
 from cytonym.types import Batch, FeatureSpace, Transform
 
-NOT_WHOLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
+NOT_WHOLE = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+)
 """What parts of a model that are not of one piece can raise when they are put together."""
 
 
@@ -434,6 +442,7 @@ class Annotator:
             **self.facts(),
             "trust": None if self.trust is None else self.trust.to_dict(),
             "quick": None if self.quick is None else self.quick.to_dict(),
+            "note": self.note,
             "options": self.options.model_dump(mode="json"),
             "labels": self.label_names,
             "modalities": [*self.spaces],
@@ -526,6 +535,7 @@ def load(path: str | Path) -> Annotator:
         seed, labels, trust, quick = facts["seed"], facts["labels"], None, None
         if facts.get("trust") is not None:
             trust = Trust.restore(facts["trust"], dict(under("trust/", arrays)))
+        note = str(facts.get("note", ""))
         if facts.get("quick") is not None:
             quick = Quick.restore(facts["quick"], dict(under("quick/", arrays)))
     except CytonymError as error:
@@ -536,7 +546,7 @@ def load(path: str | Path) -> Annotator:
         raise ModelError(what + _elsewhere(facts["version"])) from error
     net.eval()
     return Annotator(
-        method, options, seed, labels, spaces, transforms, net, report, salience, trust, quick
+        method, options, seed, labels, spaces, transforms, net, report, salience, trust, quick, note
     )
 
 

@@ -61,7 +61,7 @@ def _array(held: ZipFile, one: ZipInfo) -> np.ndarray:
         first = npy.read_magic(member) == (1, 0)
         header = npy.read_array_header_1_0 if first else npy.read_array_header_2_0
         shape, _, dtype = header(member)
-    claimed = math.prod(shape) * dtype.itemsize
+    claimed = math.prod(shape) * max(dtype.itemsize, 1)
     if dtype.hasobject or min(shape, default=0) < 0 or claimed > one.file_size:
         raise ValueError(f"{one.filename} claims {claimed:,} bytes of {dtype}")
     with held.open(one) as member:

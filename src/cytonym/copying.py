@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix, hstack
 
 from cytonym.data.joined import has_modalities
 from cytonym.data.read import open_cells, open_contents
-from cytonym.data.source import Cells
+from cytonym.data.source import Cells, damaged
 from cytonym.errors import OptionError
 from cytonym.exchange import can_exchange
 from cytonym.files import check_copy, copy
@@ -106,8 +106,11 @@ def copied(query: Path, to: Path, *, matrix: bool = True) -> None:
 
 def is_modern(path: Path) -> bool:
     """Whether ``obs`` is a group of columns (anndata 0.7 and later) that can be added to."""
-    with h5py.File(path, "r") as file:
-        return "column-order" in file["obs"].attrs
+    try:
+        with h5py.File(path, "r") as file:
+            return "obs" in file and "column-order" in file["obs"].attrs
+    except OSError as error:
+        raise damaged(path.name, error) from error
 
 
 def in_memory(path: Path) -> ad.AnnData:

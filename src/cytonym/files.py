@@ -53,6 +53,7 @@ def replacing(out: Path, *, like: os.stat_result | None = None) -> Iterator[Path
 @contextmanager
 def replacing_folder(out: Path) -> Iterator[Path]:
     """As :func:`replacing`, for a folder: the temporary one is there and empty."""
+    out = out.resolve()  # of a link, what it leads to
     with writing(out):
         name = tempfile.mkdtemp(prefix=f".{out.name}.", suffix=out.suffix, dir=out.parent)
         partial = Path(name)
@@ -74,8 +75,9 @@ def writing(out: Path) -> Iterator[None]:
         raise
     except Exception as error:  # HDF5 tells of a full disk by three kinds of errors
         problem = refusal(error, out.parent)
-        if problem is None:
-            raise
+        named = getattr(error, "filename", None)
+        if problem is None or (named and out.parent not in Path(str(named)).parents):
+            raise  # it may be a file that is read
         raise WriteError(out, problem) from error
 
 

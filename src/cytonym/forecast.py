@@ -86,14 +86,20 @@ def foretell(
     limit = None if max_memory is None else in_bytes(max_memory)
     if limit is not None:
         check_loads(opened.cells, limit)
+    least = resident() + 8 * min(batch_size, n) * sum(opened.feed.inputs.widths.values())
+    _check(n, least, limit)
     if n < 2 * batch_size:
         return
     found = forecast(model, opened, part=part, batch_size=batch_size, device=device)
     log.info("%s", found)
-    if limit is not None and found.memory > limit:
+    _check(n, found.memory, limit)
+
+
+def _check(n: int, memory: int, limit: int | None) -> None:
+    if limit is not None and memory > limit:
         raise OptionError(
-            f"Naming {n:,} cells takes about {words(found.memory)}, and max_memory is "
-            f"{words(limit)}: give as much, or a smaller batch_size."
+            f"Naming {n:,} cells takes about {words(memory)}, and max_memory is {words(limit)}: "
+            "give as much, or a smaller batch_size."
         )
 
 

@@ -10,8 +10,8 @@ from cytonym.errors import OptionError
 Memory = int | str
 """Bytes, or words like ``"4GB"`` and ``"500 MiB"``."""
 
-LIMIT = "4GB"
-"""What a fit may take where nothing is said."""
+FEATURES = 2 * 1024**3
+"""Bytes of features that a fit keeps at most where nothing is said."""
 
 WORK = 1024**3
 """What a fit takes beside its libraries and the features that it keeps (``docs/scale.md``)."""
@@ -39,14 +39,17 @@ def resident() -> int:
     return psutil.Process().memory_info().rss
 
 
-def room(memory: Memory) -> int:
-    """Bytes that a fit may keep features in: what is left beside the libraries and its work.
+def room(memory: Memory | None) -> int:
+    """Bytes that a fit may keep features in: what is left beside the libraries and its work;
+    where nothing is said, ``FEATURES``.
 
     Raises
     ------
     OptionError
         Not even the work fits.
     """
+    if memory is None:
+        return FEATURES
     least = resident() + WORK
     left = in_bytes(memory) - least
     if left < 0:

@@ -107,7 +107,7 @@ class Parts:
         }
         before = _job(folder)
         marks, job["file"] = _content(opened.cells.stamp, before or {})
-        if before is None:
+        if before is None and (before := _job(folder)) is None:  # another shard may have begun it
             _make(folder, {**job, "marks": marks, "parts": count})
             before = _job(folder)
             assert before is not None
@@ -231,7 +231,10 @@ def _content(stamp: Stamp, before: Mapping[str, Any]) -> tuple[list[list[int]], 
 
 def _make(folder: Path, job: Mapping[str, Any]) -> None:
     folder.mkdir(exist_ok=True)
-    if foreign := [one.name for one in folder.iterdir() if JOB not in one.name]:
+    foreign = [one.name for one in folder.iterdir() if JOB not in one.name]
+    if (folder / JOB).exists():
+        return
+    if foreign:
         raise CytonymError(
             f"{folder} is in the way: parts go there, and it holds {', '.join(foreign[:5])}\n"
             "    → move it, or change --out"

@@ -28,6 +28,7 @@ def name_on(
     data: Path | dict[str, Path],
     how: Reading,
     fast: bool = False,
+    batch_size: int = 512,
     device: str = "auto",
     progress: bool = True,
 ) -> None:
@@ -44,6 +45,8 @@ def name_on(
         What ``parts`` were begun with, as paths.
     fast
         Whether they were begun with ``model.fast()``.
+    batch_size
+        Cells at a time, on each worker.
     device
         On which each worker computes.
 
@@ -58,6 +61,7 @@ def name_on(
         {
             "model": str(model.absolute()),
             "fast": fast,
+            "batch_size": batch_size,
             "data": _absolute(data),
             "how": [how.genes, how.layer, how.modalities, how.genome and str(how.genome)],
             "folder": str(parts.folder.absolute()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +13,9 @@ from cytonym.errors import DataError, Problem
 
 Mark = tuple[int, int, int]
 """Size in bytes, time of the last change in nanoseconds, and number on the disk."""
+
+OURS: dict[tuple[Path, Mark], Mark] = {}
+"""What this process itself made of a file, by what it was before."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Stamp:
         By absolute path.
     """
 
-    marks: dict[Path, Mark] = field(default_factory=dict)
+    marks: Mapping[Path, Mark] = field(default_factory=dict)
 
     @classmethod
     def of(cls, path: Path) -> Stamp:
@@ -61,13 +64,10 @@ class Stamp:
                 now = _mark(path)
             except OSError:
                 now = None
+            while before != now and (path, before) in OURS:
+                before = OURS[path, before]
             if now != before:
                 raise DataError(_changed(before, now), subject=str(path))
-
-    def renew(self, path: Path) -> None:
-        """Take what we ourselves have written to ``path`` for what it was."""
-        if self.only([path]).marks:
-            self.marks.update(self.of(path).marks)
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
@@ -88,6 +88,17 @@ class Stamp:
                         digest.update(hashlib.file_digest(stream, "sha256").digest())
         self.check()
         return digest.hexdigest()
+
+
+@contextmanager
+def our_own(path: Path) -> Iterator[None]:
+    """What the block makes of a file, or of what lies in a folder, is no other program's doing."""
+    before = Stamp.of(path).marks
+    yield
+    after = Stamp.of(path).marks
+    OURS.update(
+        {(one, mark): after[one] for one, mark in before.items() if after.get(one, mark) != mark}
+    )
 
 
 def _mark(path: Path) -> Mark:

@@ -131,7 +131,6 @@ def annotate(
     share = _shard(shard)
     _check_one_model(
         len(model),
-        dask,
         {
             "--shard": shard,
             "--dask": dask,
@@ -189,7 +188,7 @@ def annotate(
         reading = Reading(genes, layer, named, genome)
         work: dict[str, Any] = {"device": device, "progress": not quiet}
         opened = namer.opened_to_name(cells, reading, generate_missing, **work)
-        if shard != MERGE:
+        if shard is None and dask is None:
             foretell(namer, opened, part=CELLS, max_memory=max_memory, **speed)
         folder = place.with_name(f"{place.name}.parts")
         if dask is None and shard is None and not Parts.pay(folder, opened):
@@ -198,7 +197,7 @@ def annotate(
             parts = Parts.begin(folder, namer, opened, shards=share and share[1], **shares)
             if dask is not None:
                 files: dict[str, Any] = {"model": model[0], "data": cells, "how": reading}
-                files["fast"] = fast
+                files |= {"fast": fast, "batch_size": batch_size}
                 _name_on_dask(dask, parts, files, **work)
             elif shard != MERGE:
                 parts.name(parts.missing(share), progress=not quiet, **speed)
@@ -246,14 +245,17 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     return int(first), int(count)
 
 
-def _check_one_model(models: int, dask: str | None, given: Mapping[str, Any]) -> None:
+def _check_one_model(models: int, given: Mapping[str, Any]) -> None:
     """Options that several models, or Dask, do not take."""
     there = [option for option, value in given.items() if value is not None]
     if models > 1 and there:
         raise CytonymError(f"{there[0]} is for one --model\n    → give one of them")
-    apart = [one for one in there if one in ("--shard", "--generate-missing")]
-    if dask is not None and apart:
-        raise CytonymError(f"--dask goes without {apart[0]}\n    → leave one out")
+    for one, others in (
+        ("--dask", ("--shard", "--generate-missing", "--max-memory")),
+        ("--shard", ("--max-memory",)),
+    ):
+        if given[one] is not None and (apart := [name for name in others if name in there]):
+            raise CytonymError(f"{one} goes without {apart[0]}\n    → leave one out")
 
 
 def _name_on_dask(

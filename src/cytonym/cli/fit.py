@@ -21,7 +21,6 @@ from cytonym.cli.options import (
     one_or_both,
 )
 from cytonym.cli.shown import talk
-from cytonym.memory import LIMIT
 from cytonym.places import check_model, state_folder
 
 
@@ -54,9 +53,9 @@ def fit(
     layer: Layer = None,
     modality: Modality = None,
     max_memory: Annotated[
-        str,
+        str | None,
         typer.Option(metavar="SIZE", help="What may be taken; features beyond it are made anew."),
-    ] = LIMIT,
+    ] = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:

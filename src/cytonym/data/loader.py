@@ -125,7 +125,7 @@ class Feed:
                     kept[modality][own] = x
                 if counts is not None:
                     counted[modality].append(counts)
-                    taken += 8 * counts.nnz
+                    taken += 16 * counts.nnz  # for a moment, twice
                 if taken > self.memory:
                     return
         self._held, self._kept = held, kept

@@ -30,7 +30,7 @@ from cytonym.fitting.choose import choose
 from cytonym.fitting.compare import compare, verdict
 from cytonym.fitting.run import Fitted, Query, Task, run, told
 from cytonym.fitting.trusting import learn_quick, learn_trust
-from cytonym.memory import LIMIT, Memory, in_bytes, room
+from cytonym.memory import Memory, in_bytes, room
 from cytonym.methods import Method, get, registry
 from cytonym.opening import (
     Data,
@@ -65,7 +65,7 @@ def fit(
     validation: float = 0.1,
     batch: str | None = None,
     state: str | Path | None = None,
-    max_memory: Memory = LIMIT,
+    max_memory: Memory | None = None,
     device: str = "auto",
     progress: bool = True,
 ) -> Annotator:
@@ -112,8 +112,9 @@ def fit(
     state
         A folder that keeps training states, from which a killed fit goes on.
     max_memory
-        What the process may take, as bytes or ``"4GB"``. Features that fit in are kept, others are
-        made anew in each epoch, on another thread: this changes how long it takes, not the model.
+        What the process may take, as bytes or ``"4GB"``; None: no limit, and 2 GiB of features.
+        Features that fit in are kept, others are made anew in each epoch, on another thread: this
+        changes how long it takes, not the model.
         What a network itself keeps of its reference (``seqalign``: the graph) comes on top.
     device
         Where the network learns: ``auto`` (CUDA where there is a GPU, else the CPU), ``cpu``,
@@ -153,7 +154,8 @@ def fit(
         method, cells.spaces, labelled=labels is not None, dna=genome is not None
     )
     parsed = parse(recipe.Options, options, presets=recipe.presets)
-    check_loads(cells, in_bytes(max_memory))
+    if max_memory is not None:
+        check_loads(cells, in_bytes(max_memory))
     task, found = _task(
         recipe, parsed, cells, labels, query, genome, genes, modalities, seed, memory
     )

@@ -25,6 +25,7 @@ from cytonym.options import Options
 from cytonym.prep import chain_state, fit_chain, inputs
 from cytonym.stamps import Stamp
 from cytonym.train.loop import History, train
+from cytonym.train.processes import processes
 from cytonym.train.watch import Watch
 from cytonym.types import CellSource, Clock, FeatureSpace, Slow, Stage, Telling, Transform
 
@@ -124,6 +125,7 @@ def run(
     taught = feed
     if task.query is not None:
         taught = Domains(feed, task.query.feed(method, options, transforms, each * len(task.query)))
+    known = folder is not None or processes().num_processes > 1  # by whom it is compared
     with threads_for(numbers), Watch(title, total, show=progress) as watch:
         history = train(
             net,
@@ -132,9 +134,7 @@ def run(
             seed=task.seed,
             monitor=partial(held_score, method, feed=asked) if len(watched) else None,
             state=None if folder is None else folder / f"{title}.safetensors",
-            fingerprint=""
-            if folder is None
-            else _fingerprint(method, options, task, rows, transforms),
+            fingerprint=_fingerprint(method, options, task, rows, transforms) if known else "",
             on_epoch=watch.epoch,
             on_batch=watch.at,
             device=task.device,
@@ -211,7 +211,7 @@ def held_score(method: Method, net: nn.Module, stage: Stage, *, feed: Feed) -> d
     """Scores of the network on held-out cells, for the loop; ``score`` is what it goes by."""
     if not method.needs.labels and stage.unlabelled:
         return held_loss(net, stage, feed)
-    feed = feed.of(feed.rows[feed.y[feed.rows] >= 0])
+    feed = replace(feed, rows=feed.rows[feed.y[feed.rows] >= 0])  # what is kept stays
     if not len(feed.rows):
         return {}
     truth = feed.y[feed.rows]

@@ -712,7 +712,8 @@ class SCTrans(Method[SCTransOptions]):
 
     def quick(self, options: SCTransOptions) -> SCTransOptions | None:
         """The light encoder names the cells, which it was taught by E (Eq. 7)."""
-        return options.but(encoder="light") if options.light else None
+        able = options.light and options.encoder == "full"
+        return options.but(encoder="light") if able else None
 
     def predict(self, net: nn.Module, batch: Batch) -> Output:
         """Reads the whole cell, or with ``keep`` < 1 its salient sub-vectors in a second pass."""

@@ -73,7 +73,7 @@ def train(
     """
     where, us = pick(device), processes()
     accelerator = _accelerator(where)
-    net.to(accelerator.device)
+    net.to(accelerator.device if us.num_processes > 1 else where)
     history = History()
     _check_same(fingerprint)
     snapshot = from_first(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from cytonym.errors import CytonymError, TrainingError
 
-WAIT = timedelta(minutes=10)
+WAIT = timedelta(hours=1)
 """How long a process waits for the others before it takes them for lost."""
 
 BROKEN = ("gloo", "nccl", "connection", "timed out", "timeout")
