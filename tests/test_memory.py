@@ -28,7 +28,7 @@ def test_amounts_are_read_as_people_write_them(said, size):
     assert in_bytes(said) == size
 
 
-@pytest.mark.parametrize("said", ["much", "", "-1GB", "0", 0])
+@pytest.mark.parametrize("said", ["much", "", "-1GB", "0", 0, "3,5GB", "4GB or so"])
 def test_other_words_are_refused(said):
     with pytest.raises(OptionError, match=r"[mM]emory"):
         in_bytes(said)
@@ -37,6 +37,7 @@ def test_other_words_are_refused(said):
 def test_sizes_are_told_in_words():
     assert words(3.21e9) == "3.2 GB"
     assert words(12_345_678) == "12 MB"
+    assert words(2000) == "2,000 bytes"
 
 
 def test_a_fit_is_refused_less_than_its_work_with_both_figures():
@@ -187,3 +188,30 @@ def test_the_commands_take_max_memory(model, tmp_path):
     run(*words_, "--max-memory", "a lot", code=2, cwd=tmp_path)
     run(*words_, "--max-memory", "20GB", cwd=tmp_path)
     assert (tmp_path / "out.h5ad").exists()
+
+
+def test_a_process_that_holds_much_may_fit_where_no_limit_is_set(monkeypatch):
+    monkeypatch.setattr("cytonym.memory.resident", lambda: 10**12)
+    assert room(None) == 2 * 1024**3
+    with pytest.raises(OptionError, match=r"max_memory is 4\.0 GB"):
+        room("4GB")
+
+
+def test_scores_of_held_out_cells_use_what_is_kept(feeds, monkeypatch):
+    from cytonym.fitting.run import held_score
+    from cytonym.methods import get
+
+    feed = feeds[0]
+    feed.keep()
+    seen = []
+    method = get("linear")
+    net = method.build(feed.inputs.widths, 3, method.Options())
+
+    def predict(method, net, asked):
+        seen.append(asked)
+        return asked.y[asked.rows]
+
+    monkeypatch.setattr("cytonym.fitting.run.predict", predict)
+    found = held_score(method, net, Stage("one", (), 1, 64), feed=feed)
+    assert found["held_out_accuracy"] == 1
+    assert seen[0]._place is feed._place is not None

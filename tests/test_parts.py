@@ -158,6 +158,16 @@ def test_a_damaged_part_or_job_is_named_with_what_to_remove(world, small, tmp_pa
         begin(world, tmp_path / "parts")
 
 
+def test_parts_that_nobody_named_cannot_be_put_together(world, tmp_path):
+    home, _ = world
+    words = ["annotate", home / "query.h5ad", "--model", home / "model.cytonym", "--quiet"]
+    words += ["--out", tmp_path / "out.h5ad"]
+    done = run(*words, "--shard", "merge", code=2)
+    assert "out.h5ad.parts holds no parts" in done.stderr
+    assert [*tmp_path.iterdir()] == []
+    run(*words, "--shard", "1/2")
+
+
 def test_the_command_names_shards_and_puts_them_together(world, tmp_path):
     home, _ = world
     words = ["annotate", home / "query.h5ad", "--model", home / "model.cytonym", "--quiet"]

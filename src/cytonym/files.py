@@ -76,7 +76,8 @@ def writing(out: Path) -> Iterator[None]:
     except Exception as error:  # HDF5 tells of a full disk by three kinds of errors
         problem = refusal(error, out.parent)
         named = getattr(error, "filename", None)
-        if problem is None or (named and out.parent not in Path(str(named)).parents):
+        elsewhere = named and out.absolute().parent not in Path(str(named)).absolute().parents
+        if problem is None or elsewhere:
             raise  # it may be a file that is read
         raise WriteError(out, problem) from error
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import psutil
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
@@ -27,10 +29,14 @@ def in_bytes(memory: Memory) -> int:
     """
     try:
         found = int(TypeAdapter(ByteSize).validate_python(memory))
-    except ValidationError as error:
-        raise OptionError(f"{memory!r} is no amount of memory; write 4GB or 500MiB.") from error
+    except ValidationError:
+        found = None
+    if found is None or not re.fullmatch(r"\s*\d*\.?\d+\s*[A-Za-z]*\s*", str(memory)):
+        raise OptionError(f"{memory!r} is no amount of memory; write 4GB or 500MiB.")
     if found <= 0:
-        raise OptionError(f"Memory is more than nothing; it is {memory!r}.")
+        raise OptionError(
+            f"Memory is more than nothing, and it is {memory!r}; write 4GB or 500MiB."
+        )
     return found
 
 
@@ -62,4 +68,6 @@ def room(memory: Memory | None) -> int:
 
 def words(size: float) -> str:
     """Bytes as people write them: ``3.2 GB``."""
+    if size < 1e6:
+        return f"{size:,.0f} bytes"
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"

@@ -121,9 +121,14 @@ class Parts:
         return cls(folder, model, opened, shares, before["parts"])
 
     @staticmethod
+    def begun(folder: Path) -> bool:
+        """Whether there are parts of an earlier run."""
+        return (folder / JOB).exists()
+
+    @staticmethod
     def pay(folder: Path, opened: Opened) -> bool:
         """Whether there are cells for more than one part, or parts of an earlier run."""
-        return len(opened.feed.rows) > CELLS or (folder / JOB).exists()
+        return len(opened.feed.rows) > CELLS or Parts.begun(folder)
 
     def rows(self, number: int) -> np.ndarray:
         """Cells of a part."""

@@ -93,9 +93,10 @@ def _absolute(data: Path | dict[str, Path]) -> Any:
 
 def _name_one(job: str, number: int) -> int:
     """On a worker: name a part that is not there yet."""
-    parts = _opened(job)
+    parts, facts = _opened(job), json.loads(job)
+    speed = {"batch_size": facts["batch_size"], "device": facts["device"]}
     if not parts.path(number).exists():
-        parts.name([number], device=json.loads(job)["device"], progress=False)
+        parts.name([number], **speed, progress=False)
     return number
 
 

@@ -93,6 +93,8 @@ def _check_free(
         there += [f"obsm[{name!r}]"] * (name in obsm and not own)
     if there:
         remedy = "give another name for the answer (key= or --key), or rename what is there"
+        if all(one.startswith("obsm['X_") for one in there):  # no key is in that name
+            remedy = "rename what is there"
         if there == [f"obs[{CLUSTERS!r}]"]:
             remedy = f"rename it, or let these clusters vote (--over-clustering {CLUSTERS})"
         problem = Problem(f"it has {', '.join(there)} already, which cytonym did not write", remedy)

@@ -191,6 +191,10 @@ def annotate(
         if shard is None and dask is None:
             foretell(namer, opened, part=CELLS, max_memory=max_memory, **speed)
         folder = place.with_name(f"{place.name}.parts")
+        if shard == MERGE and not Parts.begun(folder):
+            raise CytonymError(
+                f"{folder} holds no parts\n    → name them first: --shard 1/N and so on"
+            )
         if dask is None and shard is None and not Parts.pay(folder, opened):
             calls = namer.answer(opened, progress=not quiet, **shares, **speed)
         else:
