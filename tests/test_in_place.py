@@ -165,6 +165,7 @@ def write_often(folder: str, path: str, calls) -> None:
         calls.write(path, key=f"call_{number % 2}")
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments_leave_a_file_that_is_whole(world, path, tmp_path):
     rng = np.random.default_rng(0)
     kept, whole = values(path), 0

@@ -123,6 +123,7 @@ def at_the_last_moment() -> None:
     cytonym.files.settle = lambda file: signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
