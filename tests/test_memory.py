@@ -41,7 +41,7 @@ def test_sizes_are_told_in_words():
 
 
 def test_a_fit_is_refused_less_than_its_work_with_both_figures():
-    with pytest.raises(OptionError, match=r"takes \d+\.\d GB beside .* max_memory is 0\.1 GB; give"):
+    with pytest.raises(OptionError, match=r"takes \d+\.\d GB beside .* max_memory is 0\.1 GB"):
         cytonym.fit(simulate(60, 60, 2, seed=0), labels="cell_type", max_memory="0.1GB")
 
 
