@@ -27,7 +27,7 @@ from cytonym.explaining import by_gene, by_sub_vector
 from cytonym.fit_report import FitReport
 from cytonym.forecast import foretell
 from cytonym.memory import Memory
-from cytonym.methods import Completes, Method, Views, get
+from cytonym.methods import Completes, Method, Views, get, with_options
 from cytonym.nn.threads import threads_for
 from cytonym.opening import Data, Opened, open_for
 from cytonym.options import Options, parse
@@ -404,10 +404,9 @@ class Annotator:
                 "cells (too few, or an older model); fit it again, or do without --fast."
             )
         way = inputs(self.transforms, self.method.targets(options), self.spaces)
-        net = self.method.build(way.widths, len(self.label_names), options)
-        net.load_state_dict(self.net.state_dict())
+        net = with_options(self.method, options, self.net, way.widths, len(self.label_names))
         told = {"trust": self.quick.trust, "quick": None, "note": self.quick.note}
-        return replace(self, options=options, net=net.eval(), **told)
+        return replace(self, options=options, net=net, **told)
 
     def feature_names(self) -> np.ndarray:
         """``(features,)`` str: the features that the network reads, of the first modality."""

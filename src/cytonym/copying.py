@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from cytonym.data.source import Cells, damaged
 from cytonym.errors import OptionError
 from cytonym.exchange import can_exchange
 from cytonym.files import check_copy, copy
-from cytonym.hdf5 import hdf5, write_anndata
+from cytonym.hdf5 import hdf5, write_anndata, write_rows
 from cytonym.stores import is_store
 
 MATRICES = ("X", "layers", "raw", "obsp", "varp")
@@ -152,7 +152,7 @@ def _copy_cells(cells: Cells, to: Path, *, matrix: bool) -> None:
             hstack([cells.read(name, rows) for name in cells.spaces], "csr") for rows in every
         )
         with hdf5(to, "r+") as file:
-            _write_rows(file, "X", whole.shape, blocks)
+            write_rows(file, "X", whole.shape, blocks)
 
 
 def _without_values(cells: Cells) -> ad.AnnData:
@@ -162,27 +162,6 @@ def _without_values(cells: Cells) -> ad.AnnData:
         parts.append(ad.AnnData(obs=cells.obs.copy(), var=var))
         parts[-1].var_names_make_unique()
     return parts[0] if len(parts) == 1 else ad.concat(parts, axis="var", merge="first")
-
-
-def _write_rows(group: Any, name: str, shape: tuple[int, int], blocks: Iterable[Any]) -> None:
-    """A sparse matrix, a block of rows at a time."""
-    if name in group:
-        del group[name]
-    made = group.create_group(name)
-    made.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
-    made.attrs["shape"] = np.array(shape)
-    data, indices = (
-        made.create_dataset(part, (0,), dtype, maxshape=(None,), chunks=(1 << 16,))
-        for part, dtype in (("data", "f4"), ("indices", "i4"))
-    )
-    pointers = [np.zeros(1, np.int64)]
-    for block in blocks:
-        start, end = len(data), len(data) + block.nnz
-        for part, values in ((data, block.data), (indices, block.indices)):
-            part.resize((end,))
-            part[start:end] = values
-        pointers.append(start + block.indptr[1:].astype(np.int64))
-    made["indptr"] = np.concatenate(pointers)
 
 
 def _stream_file(source: Any, to: Path, *, matrix: bool) -> None:

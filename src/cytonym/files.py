@@ -16,6 +16,9 @@ from cytonym.exchange import exchange
 from cytonym.memory import words
 from cytonym.refusals import refusal
 
+Mark = tuple[int, int, int]
+"""Size in bytes, time of the last change in nanoseconds, and number on the disk."""
+
 FICLONE = 0x40049409
 """Of ``linux/fs.h``: let a file share the blocks of another one."""
 
@@ -104,9 +107,9 @@ def changing_file(file: Path) -> Iterator[Path]:
             raise changed_meanwhile(file)
 
 
-def mark(of: os.stat_result) -> tuple[int, int, int]:
+def mark(of: os.stat_result) -> Mark:
     """What differs once a file was changed or replaced."""
-    return of.st_ino, of.st_size, of.st_mtime_ns
+    return of.st_size, of.st_mtime_ns, of.st_ino
 
 
 def changed_meanwhile(path: Path) -> CytonymError:

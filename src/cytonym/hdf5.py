@@ -8,13 +8,14 @@ takes everything, and remembers what it could not keep.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import anndata as ad
 import h5py
+import numpy as np
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -45,6 +46,27 @@ def write_mudata(mdata: MuData, path: Path) -> None:
     """As ``mdata.write_h5mu(path)``; ``path`` is there."""
     with _patient(path) as file:
         mdata.write_h5mu(file)  # pyright: ignore[reportArgumentType]
+
+
+def write_rows(group: Any, name: str, shape: tuple[int, int], blocks: Iterable[Any]) -> None:
+    """A csr matrix of float32 in the place of ``name``, a block of rows at a time."""
+    if name in group:
+        del group[name]
+    made = group.create_group(name)
+    made.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
+    made.attrs["shape"] = np.array(shape)
+    data, indices = (
+        made.create_dataset(part, (0,), dtype, maxshape=(None,), chunks=(1 << 16,))
+        for part, dtype in (("data", "f4"), ("indices", "i4"))
+    )
+    pointers = [np.zeros(1, np.int64)]
+    for block in blocks:
+        start, end = len(data), len(data) + block.nnz
+        for part, values in ((data, block.data), (indices, block.indices)):
+            part.resize((end,))
+            part[start:end] = values
+        pointers.append(start + block.indptr[1:].astype(np.int64))
+    made["indptr"] = np.concatenate(pointers)
 
 
 class _Patient(io.FileIO):

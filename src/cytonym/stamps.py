@@ -10,9 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from cytonym.errors import DataError, Problem
-
-Mark = tuple[int, int, int]
-"""Size in bytes, time of the last change in nanoseconds, and number on the disk."""
+from cytonym.files import Mark, mark
 
 OURS: dict[tuple[Path, Mark], Mark] = {}
 """What this process itself made of a file, by what it was before."""
@@ -40,7 +38,7 @@ class Stamp:
             There is no such file, or it may not be looked at.
         """
         path = path.absolute()
-        return cls({one: _mark(one) for one in (path.iterdir() if path.is_dir() else [path])})
+        return cls({one: mark(one.stat()) for one in (path.iterdir() if path.is_dir() else [path])})
 
     def __or__(self, later: Stamp) -> Stamp:
         """Of the files of both; what was opened twice is what it was the first time."""
@@ -51,8 +49,8 @@ class Stamp:
         wanted = [one.absolute() for one in paths]
         return Stamp(
             {
-                path: mark
-                for path, mark in self.marks.items()
+                path: before
+                for path, before in self.marks.items()
                 if any(one in (path, path.parent) for one in wanted)
             }
         )
@@ -61,7 +59,7 @@ class Stamp:
         """Raise a :class:`DataError` where a file is not what it was."""
         for path, before in self.marks.items():
             try:
-                now = _mark(path)
+                now = mark(path.stat())
             except OSError:
                 now = None
             while before != now and (path, before) in OURS:
@@ -97,13 +95,8 @@ def our_own(path: Path) -> Iterator[None]:
     yield
     after = Stamp.of(path).marks
     OURS.update(
-        {(one, mark): after[one] for one, mark in before.items() if after.get(one, mark) != mark}
+        {(one, was): after[one] for one, was in before.items() if after.get(one, was) != was}
     )
-
-
-def _mark(path: Path) -> Mark:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def _changed(before: Mark, now: Mark | None) -> Problem:

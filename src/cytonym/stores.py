@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cytonym.exchange import exchange
-from cytonym.files import changed_meanwhile, copy, mark, settle_all
+from cytonym.files import Mark, changed_meanwhile, copy, mark, settle_all
 
 
 def is_store(path: Path) -> bool:
@@ -76,7 +76,7 @@ def _beside(out: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _marks(folder: Path) -> dict[str, tuple[int, int, int]]:
+def _marks(folder: Path) -> dict[str, Mark]:
     """Of the folder and all files in it."""
     files = [folder, *(one for one in folder.rglob("*") if not one.is_dir())]
     return {str(one): mark(one.lstat()) for one in files}

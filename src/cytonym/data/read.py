@@ -25,6 +25,7 @@ from cytonym.data.tenx import find_matrix, open_mtx_folder, open_tenx_h5
 from cytonym.dna.fetch import genome_file
 from cytonym.errors import DataError, Problem, suggest
 from cytonym.stamps import Stamp
+from cytonym.stores import is_store
 
 FORMATS = (
     ".h5ad, .h5mu, .zarr, a 10x .h5, or a folder with matrix.mtx, features.tsv and barcodes.tsv"
@@ -217,7 +218,7 @@ def open_contents(data: str | Path | AnnData) -> Contents:
 def _open_path(path: Path) -> Contents:
     """By what the file or folder is."""
     if path.is_dir():
-        if any((path / mark).exists() for mark in (".zattrs", ".zgroup", "zarr.json")):
+        if is_store(path):
             return open_anndata_file(path)
         if matrix := find_matrix(path):
             return open_mtx_folder(path, matrix)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -13,6 +12,7 @@ from scipy.sparse import csr_matrix
 
 from cytonym.errors import OptionError
 from cytonym.files import replacing
+from cytonym.hdf5 import hdf5, write_anndata, write_rows
 
 
 def simulate(
@@ -131,29 +131,20 @@ def simulate_large(
     picked = rng.integers(0, source.n_obs, n_cells)
     obs, var = pd.DataFrame(source.obs).iloc[picked].copy(), pd.DataFrame(source.var)
     obs.index = pd.Index([f"cell{i}" for i in range(n_cells)])
+    counts = csr_matrix(source.X)
+
+    def blocks() -> Iterator[csr_matrix]:
+        for first in range(0, n_cells, block):
+            rows = csr_matrix(counts[picked[first : first + block]])
+            whole = np.round(rows.data).astype(np.int64)
+            rows.data = rng.binomial(whole, keep).astype(np.float32)
+            rows.eliminate_zeros()
+            yield rows
+
     with replacing(path) as partial:
-        AnnData(obs=obs, var=var).write_h5ad(partial)
-        counts = csr_matrix(source.X)
-        with h5py.File(partial, "r+") as file:
-            if "X" in file:
-                del file["X"]
-            group: Any = file.create_group("X")
-            group.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
-            group.attrs["shape"] = np.array([n_cells, source.n_vars])
-            for name, dtype in (("data", "f4"), ("indices", "i4")):
-                group.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(1 << 16,))
-            pointers = [np.zeros(1, np.int64)]
-            for first in range(0, n_cells, block):
-                rows = csr_matrix(counts[picked[first : first + block]])
-                whole = np.round(rows.data).astype(np.int64)
-                rows.data = rng.binomial(whole, keep).astype(np.float32)
-                rows.eliminate_zeros()
-                start = int(pointers[-1][-1])
-                for name, values in (("data", rows.data), ("indices", rows.indices)):
-                    group[name].resize((start + rows.nnz,))
-                    group[name][start:] = values
-                pointers.append(start + rows.indptr[1:].astype(np.int64))
-            group.create_dataset("indptr", data=np.concatenate(pointers))
+        write_anndata(AnnData(obs=obs, var=var), partial)
+        with hdf5(partial, "r+") as file:
+            write_rows(file, "X", (n_cells, source.n_vars), blocks())
     return path
 
 

@@ -14,7 +14,7 @@ from cytonym.data.altered import Doubled, Thinned, pairs_of
 from cytonym.data.loader import Feed
 from cytonym.evaluate.splits import sample
 from cytonym.fitting.run import Fitted, Task, predict
-from cytonym.methods import Method
+from cytonym.methods import Method, with_options
 from cytonym.quick import Quick
 from cytonym.trust.axes import VALUES, Axes
 from cytonym.trust.doublets import MADE
@@ -78,20 +78,20 @@ def learn_quick(
     quick = method.quick(options)
     if quick is None:
         return None
-    hurried = {id(one): _with_options(method, quick, one, task) for one in (trial, final)}
-    trust = learn_trust(method, hurried[id(trial)], hurried[id(final)], task, held)
+    hurried = _hurried(method, quick, trial, task)
+    last = hurried if final is trial else _hurried(method, quick, final, task)
+    trust = learn_trust(method, hurried, last, task, held)
     if trust is None:
         return None
     asked = trial.feed.of(np.flatnonzero(held & (task.y >= 0)))
-    both = [predict(method, one.net, asked) for one in (trial, hurried[id(trial)])]
+    both = [predict(method, one.net, asked) for one in (trial, hurried)]
     return Quick(len(asked.rows), round(float((both[0] == both[1]).mean()), 4), trust)
 
 
-def _with_options(method: Method, options: Any, fitted: Fitted, task: Task) -> Fitted:
-    """The same weights in a network of other options."""
-    net = method.build(fitted.feed.inputs.widths, len(task.names), options)
-    net.load_state_dict(fitted.net.state_dict())
-    return replace(fitted, net=net.eval())
+def _hurried(method: Method, quick: Any, fitted: Fitted, task: Task) -> Fitted:
+    """The same weights with the options ``quick``."""
+    widths = fitted.feed.inputs.widths
+    return replace(fitted, net=with_options(method, quick, fitted.net, widths, len(task.names)))
 
 
 def ask(method: Method, fitted: Fitted, feed: Feed, axes: Mapping[str, Axes]) -> Said:

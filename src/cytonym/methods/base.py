@@ -96,6 +96,15 @@ class Method(ABC, Generic[Opts]):
         """What the network says about a batch (in eval mode)."""
 
 
+def with_options(
+    method: Method[Opts], options: Opts, net: nn.Module, widths: Mapping[str, int], n_types: int
+) -> nn.Module:
+    """The weights of ``net`` in a network of other options, in eval mode."""
+    made = method.build(widths, n_types, options)
+    made.load_state_dict(net.state_dict())
+    return made.eval()
+
+
 def part(name: str) -> Callable[[nn.Module], nn.Module]:
     """The sub-module called ``name``, as a :class:`cytonym.types.Step` asks for it."""
     return lambda net: net.get_submodule(name)
