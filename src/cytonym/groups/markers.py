@@ -94,14 +94,15 @@ def totals(
     for first in range(0, len(order), BLOCK):
         part = order[first : first + BLOCK]
         block = source.read(modality, places[part])
-        ones = np.ones(len(part))
-        pick: Any = csr_matrix((ones, (own[part], np.arange(len(part)))), (groups + 1, len(part)))
-        value: Any = levels(block, modality)
+        value = levels(block, modality)
         n += np.bincount(own[part], minlength=groups + 1)
-        sums += (pick @ value).toarray()
-        seen += (pick @ csr_matrix(value > 0, dtype=np.float64)).toarray()
-        value.data **= 2
-        squares += (pick @ value).toarray()
+        spot = np.repeat(own[part] * width, np.diff(value.indptr)) + value.indices
+        for total, weight in (
+            (sums, value.data),
+            (squares, value.data**2),
+            (seen, value.data > 0),
+        ):
+            total += np.bincount(spot, weight, total.size).reshape(total.shape)
     return n, sums, squares, seen
 
 

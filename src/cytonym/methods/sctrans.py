@@ -176,15 +176,16 @@ class Tokens(nn.Module):
         return (F.pad(x, (0, lacking)) if lacking else x).unflatten(1, (-1, self.size))
 
     def forward(
-        self, x: Float[Tensor, "cells genes"], seen: Bool[Tensor, "cells genes"]
+        self, x: Float[Tensor, "cells genes"], seen: Bool[Tensor, "cells genes"] | None
     ) -> tuple[Float[Tensor, "cells tokens dim"], Bool[Tensor, "cells tokens"]]:
-        """Tokens, and which of them hold at least one measured gene.
+        """Tokens, and which of them hold at least one measured gene; ``seen`` None: all were.
 
         A sub-vector with hidden genes is scaled up by the share that is left, so that its
         token does not shrink.
         """
-        if seen.all():
-            return self.project(x) + self.position, seen.new_ones(len(x), self.count)
+        if seen is None:
+            shown = torch.ones(len(x), self.count, dtype=torch.bool, device=x.device)
+            return self.project(x) + self.position, shown
         known = self.cut(seen.to(x.dtype)).sum(2)
         genes = self.cut(torch.ones_like(x[:1])).sum(2)
         tokens = self.project(x) * (genes / known.clamp_min(1)).unsqueeze(2)
@@ -232,6 +233,14 @@ class Visible:
         rows = torch.where(self.valid.unsqueeze(2), rows, blank)
         grid = blank.to(rows.dtype).expand(rows.shape[0], self.total, -1)
         return grid.scatter(1, self.index.unsqueeze(2).expand_as(rows), rows)
+
+    def spread(self, groups: Tensor, c: int) -> Float[Tensor, "cells visible dim"]:
+        """To each visible token the row of its group of ``c`` neighbours."""
+        if self.whole:
+            rows = groups.unsqueeze(2).expand(-1, -1, c, -1).flatten(1, 2)
+            return rows[:, : self.total]
+        index = (self.index // c).unsqueeze(2).expand(-1, -1, groups.shape[2])
+        return groups.gather(1, index)
 
     def mean(self, rows: Float[Tensor, "cells visible dim"]) -> Float[Tensor, "cells dim"]:
         """Mean over visible tokens."""
@@ -293,9 +302,7 @@ class MultiScale(nn.Module):
             self.scales, self.project(tokens, visible, weights), strict=True
         ):
             attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-            attended = attended.transpose(1, 2).flatten(2)
-            group = (visible.index // c).unsqueeze(2).expand(-1, -1, self.part)
-            rows.append(attended.gather(1, group))
+            rows.append(visible.spread(attended.transpose(1, 2).flatten(2), c))
         return self.out(torch.cat(rows, dim=2))
 
     def scores(self, tokens: Tensor, visible: Visible) -> list[Float[Tensor, "cells groups"]]:
@@ -419,7 +426,7 @@ class SCTransNet(nn.Module):
         """Filled values, tokens, and which tokens can be shown; ``hide`` ``(cells, genes)``."""
         x, seen = observed(x)
         if hide is not None:
-            seen = seen & ~hide
+            seen = ~hide if seen is None else seen & ~hide
             x = torch.where(seen, x, 0.0)
         tokens, shown = self.main.tokens(x, seen)
         return x, tokens, shown
@@ -537,7 +544,8 @@ def completion_loss(
     predicted = net.main.decoder(after, packed)
     truth, seen = observed(x)
     cut = net.main.tokens.cut
-    wanted = cut(seen.to(truth.dtype)) * (shown & ~visible).unsqueeze(2)
+    measured = cut(torch.ones_like(truth[:1]) if seen is None else seen.to(truth.dtype))
+    wanted = measured * (shown & ~visible).unsqueeze(2)
     error = (predicted.float() - cut(truth)).square() * wanted
     return (error.sum((1, 2)) / wanted.sum((1, 2)).clamp_min(1)).mean()
 

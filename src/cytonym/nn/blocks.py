@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 def observed(
     x: Float[Tensor, "cells features"],
-) -> tuple[Float[Tensor, "cells features"], Bool[Tensor, "cells features"]]:
-    """Values with 0 where nothing was measured (NaN), and where something was."""
+) -> tuple[Float[Tensor, "cells features"], Bool[Tensor, "cells features"] | None]:
+    """Values with 0 where nothing was measured (NaN), and where something was; None: all was."""
     if not has_gaps(x):
-        return x, torch.ones_like(x, dtype=torch.bool)
+        return x, None
     seen = ~torch.isnan(x)
     return torch.where(seen, x, 0.0), seen
 
