@@ -26,31 +26,20 @@ from cytonym.errors import CytonymError, ModelError, OptionError
 from cytonym.explaining import by_gene, by_sub_vector
 from cytonym.fit_report import FitReport
 from cytonym.forecast import foretell
+from cytonym.loading import NOT_WHOLE, elsewhere, made_up, put_together
 from cytonym.memory import Memory
-from cytonym.methods import Completes, Method, Views, get, with_options
+from cytonym.methods import Completes, Method, Views, with_options
 from cytonym.nn.threads import threads_for
 from cytonym.opening import Data, Opened, open_for
-from cytonym.options import Options, parse
-from cytonym.prep import bind_chain, chain_state, inputs, restore_chain
+from cytonym.options import Options
+from cytonym.prep import bind_chain, chain_state, inputs
 from cytonym.quick import Quick
 from cytonym.result import Annotation, Embedding
 from cytonym.trust.read import asked, check_shares, read, told
-from cytonym.trust.reference import under
 from cytonym.trust.said import Said
 from cytonym.trust.tally import Tally
-from cytonym.trust.trust import Trust
+from cytonym.trust.trust import LEAST, Trust
 from cytonym.types import Batch, FeatureSpace, Transform
-
-NOT_WHOLE = (
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    ArithmeticError,
-    RuntimeError,
-    MemoryError,
-)
-"""What parts of a model that are not of one piece can raise when they are put together."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -506,69 +495,41 @@ class Annotator:
 def load(path: str | Path) -> Annotator:
     """Read a model folder that :meth:`Annotator.save` wrote; runs no code from it.
 
+    The model names a cell that is made up before it is handed out, so that parts which do not fit
+    together show here.
+
     Raises
     ------
     ModelError
         No model there, damaged, or of a newer format.
     """
     bundle = read_bundle(Path(path))
-    facts, arrays = bundle.facts, bundle.arrays
     try:
-        method = get(facts["method"])
-        options = _options(method, facts["options"])
-        spaces, transforms = {}, {m: method.features(options)[m] for m in facts["modalities"]}
-        for modality in facts["modalities"]:
-            names = arrays[f"space/{modality}/names"]
-            columns = dict(under(f"space/{modality}/column/", arrays))
-            spaces[modality] = FeatureSpace(modality, names, np.ones(len(names), bool), columns)
-            state = dict(under(f"transform/{modality}/", arrays))
-            restore_chain(transforms[modality], state)
-        way = inputs(transforms, method.targets(options), spaces)
-        with torch.device("meta"):  # takes no memory: sizes are compared before it is built
-            planned = method.build(way.widths, len(facts["labels"]), options)
-        _check_sizes(planned, bundle.weights)
-        net = method.build(way.widths, len(facts["labels"]), options)
-        net.load_state_dict(bundle.weights)
-        salience = dict(under("salience/", arrays))
-        report = FitReport.from_dict(facts["report"])
-        seed, labels, trust, quick = facts["seed"], facts["labels"], None, None
-        if facts.get("trust") is not None:
-            trust = Trust.restore(facts["trust"], dict(under("trust/", arrays)))
-        note = str(facts.get("note", ""))
-        if facts.get("quick") is not None:
-            quick = Quick.restore(facts["quick"], dict(under("quick/", arrays)))
-    except CytonymError as error:
-        what = f"The model {path} does not hold together: {error}"
-        raise ModelError(what + _elsewhere(facts["version"])) from error
-    except NOT_WHOLE as error:
-        what = f"The model {path} does not hold together: {error!r}."
-        raise ModelError(what + _elsewhere(facts["version"])) from error
-    net.eval()
-    return Annotator(
-        method, options, seed, labels, spaces, transforms, net, report, salience, trust, quick, note
-    )
+        model = Annotator(**put_together(bundle.facts, bundle.weights, bundle.arrays))
+        _try_out(model)
+    except (CytonymError, *NOT_WHOLE) as error:
+        said = str(error) if isinstance(error, CytonymError) else f"{error!r}."
+        what = f"The model {path} does not hold together: {said}"
+        raise ModelError(what + elsewhere(bundle.facts["version"])) from error
+    return model
 
 
-def _options(method: Method, found: Any) -> Options:
-    """Options as they were saved; those that came since are at their defaults."""
-    if not isinstance(found, dict):
-        raise TypeError(f"its options are {type(found).__name__}")
-    return parse(method.Options, found, presets={})
-
-
-def _elsewhere(made: str) -> str:
-    """What helps where another version wrote a model that this one cannot put together."""
-    if made == (ours := version("cytonym")):
-        return ""
-    return f"\n    → cytonym {made} made it, and this is {ours}: install that one, or fit again"
-
-
-def _check_sizes(planned: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """A ValueError where the weights are not those of the network that the options describe."""
-    for name, one in planned.named_parameters():
-        found = tuple(weights[name].shape)
-        if found != (wanted := tuple(one.shape)):
-            raise ValueError(f"{name} is {found}, where the options want {wanted}")
+def _try_out(model: Annotator) -> None:
+    """Name a cell that is made up, in every way that the model has; what does not fit raises."""
+    str(model.report)
+    for one in (model, model.fast()) if model.quick is not None else (model,):
+        for batch in made_up(one.method, one.options, one.spaces, one.transforms):
+            with torch.inference_mode():
+                told = {name: value.numpy() for name, value in one._said(batch).items()}
+            if not all(np.isfinite(told[name]).all() for name in ("scores", "embedding")):
+                raise ValueError("what it says of a cell is not finite")
+            many = {name: value.repeat(LEAST, axis=0) for name, value in told.items()}
+            said = collected(np.array(["made up"] * LEAST), many, [*batch.present])
+            read(said, one.label_names, one.trust, coverage=0.9, reject=0.05)
+    if "features" in model.salience:
+        model.explain(top=1)
+    if "tokens" in model.salience:
+        model.explain(top=1, by="sub_vectors")
 
 
 def _hash(net: nn.Module) -> str:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import pandas as pd
+from pydantic import TypeAdapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,7 @@ class FitReport:
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Self:
-        """Back from :meth:`to_dict`; a key that it does not know is an error."""
-        plain: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in facts.items()
-        }
-        return cls(**plain)
+        """Back from :meth:`to_dict`; a key that it does not know is a ValueError."""
+        if unknown := {*facts} - {*cls.__slots__}:
+            raise ValueError(f"it reports {', '.join(sorted(unknown))}")
+        return TypeAdapter(cls).validate_python(dict(facts))

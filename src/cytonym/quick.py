@@ -48,4 +48,4 @@ class Quick:
     @classmethod
     def restore(cls, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
         """Back from :meth:`to_dict` and :meth:`state`."""
-        return cls(facts["cells"], facts["same"], Trust.restore(facts["trust"], arrays))
+        return cls(int(facts["cells"]), float(facts["same"]), Trust.restore(facts["trust"], arrays))

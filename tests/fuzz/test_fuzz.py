@@ -4,6 +4,7 @@ import gzip
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -47,6 +48,22 @@ FOUND = {
     "an empty line inside a sequence": ("fasta", FASTA[:60] + b"\n" + FASTA[60:]),
     "a line of another length": ("fasta", FASTA.replace(b"ACGTNACGTA\n", b"ACGTNAC\nGTA\n", 1)),
 }
+
+
+@pytest.mark.parametrize("beyond", [-1, 60, 2**40])
+@pytest.mark.parametrize("name", ["10x", "h5ad", "h5mu"])
+def test_a_column_that_is_none_is_not_followed(name, beyond, tmp_path):
+    """scipy would write where it points, and the process end by a segmentation fault."""
+    path = tmp_path / f"file{TARGETS[name].ending}"
+    path.write_bytes(EXAMPLES[name])
+    with h5py.File(path, "r+") as file:
+        where = {"10x": "matrix/indices", "h5ad": "X/indices", "h5mu": "mod/rna/X/indices"}[name]
+        columns = file[where][:].astype(np.int64)
+        columns[-3] = beyond
+        del file[where]
+        file[where] = columns
+    with pytest.raises(CytonymError, match="does not hold together"):
+        TARGETS[name].read(path)
 
 
 @pytest.mark.parametrize(("name", "data"), FOUND.values(), ids=FOUND)

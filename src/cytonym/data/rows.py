@@ -73,6 +73,24 @@ def stored(matrix: Any, observed: bool) -> csr_matrix:
     return csr_matrix((dense[there], np.nonzero(there)[1], pointers), shape=dense.shape)
 
 
+def whole(kind: type, values: tuple[Any, Any, Any], shape: tuple[int, int]) -> Any:
+    """A sparse matrix of what a file holds, once its pointers and indices are inside of it.
+
+    scipy trusts them: an index beyond the last column is written to wherever it points.
+
+    Raises
+    ------
+    OSError
+        They are not.
+    """
+    try:
+        matrix = kind(values, shape=shape)
+        matrix.check_format(full_check=True)
+    except ValueError as error:
+        raise OSError(f"a sparse matrix does not hold together: {error}") from error
+    return matrix
+
+
 @dataclass(frozen=True, eq=False)
 class MemoryRows:
     """A matrix in memory: csr, or a dense array."""
@@ -173,7 +191,7 @@ class SparseDiskRows:
         start, stop = int(self.indptr[first]), int(self.indptr[last])
         pointers = self.indptr[first : last + 1] - start
         values = (self.data[start:stop], self.indices[start:stop], pointers)
-        return csr_matrix(values, shape=(last - first, self.shape[1]))
+        return whole(csr_matrix, values, (last - first, self.shape[1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +259,7 @@ class ColumnDiskRows:
     def _loaded(self) -> MemoryRows:
         logger.info("loading a column-wise matrix (%d stored values) into memory", self.nnz)
         values = (self.data[:], self.indices[:], self.indptr)
-        return MemoryRows(csc_matrix(values, shape=self.shape).tocsr())
+        return MemoryRows(whole(csc_matrix, values, self.shape).tocsr())
 
     def read(self, rows: np.ndarray, *, observed: bool = False) -> csr_matrix:
         """``rows`` as they are stored."""

@@ -98,18 +98,24 @@ class Graph(Grown):
         same = distance[:, 0] <= SAME * x.square().sum(1).clamp_min(1.0)
         return Near(found, weight, torch.full_like(weight[:, 0], 1 / own), same)
 
-    def _csr(self) -> Tensor:
+    def _csr(self, *, checked: bool = False) -> Tensor:
         if self._matrix is None or self._matrix.device != self.x.device:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch calls the format a beta
                 self._matrix = torch.sparse_csr_tensor(
-                    self.start, self.column, self.weight, (len(self), len(self))
+                    self.start,
+                    self.column,
+                    self.weight,
+                    (len(self), len(self)),
+                    check_invariants=checked,
                 )
         return self._matrix
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
+        """What comes from a file is checked: torch follows an index to wherever it points."""
         self._matrix = None
         super()._load_from_state_dict(state_dict, prefix, *rest)
+        self._csr(checked=True)
 
 
 class Near:

@@ -58,7 +58,9 @@ class Near:
 
     @classmethod
     def restore(cls, state: Mapping[str, np.ndarray]) -> Self:
-        """Back from :meth:`state`."""
+        """Back from :meth:`state`; a ValueError where a cell is of a type that is none."""
+        if not np.isin(state["y"], np.arange(len(state["scale"]))).all():
+            raise ValueError(f"a cell is of none of the {len(state['scale'])} types")
         return cls(state["z"], state["y"], state["scale"])
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+from pydantic import BaseModel, PositiveFloat
 
 from cytonym.evaluate.reliability import calibration_error
 from cytonym.trust.calibrate import temperature, tempered
@@ -78,6 +79,16 @@ class Held:
         return Conformal.fit(self.probabilities, self.y, self.lot).sets(
             probabilities, lot, coverage
         )
+
+
+class Facts(BaseModel):
+    """What the manifest says of it (:meth:`Trust.to_dict`)."""
+
+    temperatures: dict[str, PositiveFloat]
+    least: dict[str, int]
+    patterns: dict[str, int]
+    facts: dict[str, float]
+    moved: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,16 +221,16 @@ class Trust:
     @classmethod
     def restore(cls, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
         """Back from ``state()`` and ``to_dict()``."""
-        two = dict(under("doublets/", arrays))
+        told, two = Facts.model_validate(facts), dict(under("doublets/", arrays))
         return cls(
-            Temperatures(facts["temperatures"]),
+            Temperatures(told.temperatures),
             Held(**dict(under("held/", arrays))),
             Rejector.restore(dict(under("rejector/", arrays))),
-            Quality(facts["least"]),
+            Quality(told.least),
             Doublets.restore(two) if two else None,
-            facts["patterns"],
+            told.patterns,
             facts["facts"],
-            facts.get("moved", False),
+            told.moved,
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,0 +1,93 @@
+"""Models whose checksums are right and whose parts are not are refused, or answer."""
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import cytonym
+from cytonym.bundle import Bundle, write_bundle
+from cytonym.errors import ModelError
+
+sys.path.append(str(Path(__file__).parent))
+from sealed import Model
+
+MODELS = {name: Model.of(name) for name in cytonym.methods()}
+
+
+@pytest.mark.parametrize("method", MODELS)
+def test_the_model_itself_names_cells(method):
+    assert MODELS[method].ask(MODELS[method].bundle) == "named"
+
+
+@pytest.mark.parametrize("method", MODELS)
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_model_of_odd_parts_names_cells_or_is_refused(method, seed):
+    bundle, _ = MODELS[method].changed(np.random.default_rng(seed))
+    assert MODELS[method].ask(bundle) in ("named", "refused")
+
+
+def refused(method: str, tmp_path: Path, *, weights=None, arrays=None, **facts) -> str:
+    """What is said of the kept model with other parts."""
+    one = MODELS[method].bundle
+    bundle = Bundle(one.facts | facts, one.weights | (weights or {}), one.arrays | (arrays or {}))
+    write_bundle(tmp_path / "model", bundle)
+    with pytest.raises(ModelError, match="does not hold together") as found:
+        cytonym.load(tmp_path / "model")
+    return str(found.value)
+
+
+@pytest.mark.parametrize("beyond", [-1, 40, 2**40])
+def test_an_edge_that_leads_out_of_a_graph_is_not_followed(beyond, tmp_path):
+    """torch would read, and the process end by a segmentation fault."""
+    name = next(n for n in MODELS["seqalign"].bundle.weights if n.endswith("0.graph.column"))
+    column = MODELS["seqalign"].bundle.weights[name].clone()
+    cells = len(MODELS["seqalign"].bundle.weights[name.replace("column", "start")]) - 1
+    column[-1] = beyond if beyond != 40 else cells
+    refused("seqalign", tmp_path, weights={name: column})
+
+
+def test_row_pointers_of_a_graph_that_go_back_are_not_followed(tmp_path):
+    name = next(n for n in MODELS["seqalign"].bundle.weights if n.endswith("0.graph.start"))
+    start = MODELS["seqalign"].bundle.weights[name].clone()
+    start[1] = start[-1] + 5
+    refused("seqalign", tmp_path, weights={name: start})
+
+
+def test_a_reference_cell_of_a_type_that_is_none(tmp_path):
+    y = MODELS["linear"].bundle.arrays["trust/rejector/reference/near/y"].copy()
+    y[-1] = 3
+    said = refused("linear", tmp_path, arrays={"trust/rejector/reference/near/y": y})
+    assert "a cell is of none of the 3 types" in said
+
+
+def test_weights_that_are_not_finite(tmp_path):
+    weights = {"scores.bias": torch.full((3,), torch.nan)}
+    said = refused("linear", tmp_path, weights=weights)
+    assert "what it says of a cell is not finite" in said
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("temperatures", None),
+        ("temperatures", {"": -1.0}),
+        ("patterns", "word"),
+        ("least", {"rna": "many"}),
+    ],
+)
+def test_facts_of_another_kind_are_named(part, value, tmp_path):
+    trust = MODELS["linear"].bundle.facts["trust"] | {part: value}
+    assert re.search(part, refused("linear", tmp_path, trust=trust))
+
+
+def test_features_without_names(tmp_path):
+    names = np.arange(80)
+    said = refused("linear", tmp_path, arrays={"space/rna/names": names})
+    assert "the features of rna have no names" in said
