@@ -19,8 +19,8 @@ import pandas as pd
 
 import splits
 from accuracy import by_seed
+from cytonym.disk.files import replacing
 from cytonym.errors import CytonymError, Problem
-from cytonym.files import replacing
 from cytonym.methods import registry
 from cytonym.peers import COMPETITORS
 from cytonym.reproduce.lines import read_lines

@@ -99,7 +99,7 @@ def test_a_rename_that_fails_leaves_the_old_model(call, bundle, folder, monkeypa
     before = json.loads((folder / "manifest.json").read_text())
     """Where the system does not exchange two folders in one step."""
     rename, calls = os.replace, []
-    monkeypatch.setattr("cytonym.files.exchange", cannot)
+    monkeypatch.setattr("cytonym.disk.files.exchange", cannot)
 
     def fail(source, target):
         calls.append(source)
@@ -107,7 +107,7 @@ def test_a_rename_that_fails_leaves_the_old_model(call, bundle, folder, monkeypa
             raise OSError("no space")
         rename(source, target)
 
-    monkeypatch.setattr("cytonym.files.os.replace", fail)
+    monkeypatch.setattr("cytonym.disk.files.os.replace", fail)
     with pytest.raises(OSError, match="no space"):
         write_bundle(folder, Bundle({"method": "sctrans", "version": "0.1"}, bundle.weights, {}))
     monkeypatch.undo()
@@ -118,7 +118,7 @@ def test_a_crash_while_the_files_are_written_leaves_the_old_model(bundle, folder
     def fail(*_):
         raise OSError("no space")
 
-    monkeypatch.setattr("cytonym.files.settle", fail)
+    monkeypatch.setattr("cytonym.disk.files.settle", fail)
     with pytest.raises(OSError, match="no space"):
         write_bundle(folder, bundle)
     monkeypatch.undo()

@@ -15,9 +15,9 @@ import pytest
 import cytonym
 from cytonym.data.read import Reading
 from cytonym.data.simulate import simulate, simulate_multiome
+from cytonym.disk.stamps import Stamp
 from cytonym.errors import CytonymError, DataError, TrainingError
 from cytonym.parts import Parts
-from cytonym.stamps import Stamp
 
 CELLS = 600
 """More than twice the cells whose values are compared by themselves."""

@@ -30,11 +30,11 @@ from command import FORKS, run
 from cytonym.bundle import Bundle, write_bundle
 from cytonym.data.simulate import simulate
 from cytonym.dense import write_blocks
+from cytonym.disk.files import replacing, replacing_folder
+from cytonym.disk.refusals import REFUSALS, refusal
 from cytonym.dna.embed import Kmers
 from cytonym.dna.peaks import kept
 from cytonym.errors import DataError, WriteError
-from cytonym.files import replacing, replacing_folder
-from cytonym.refusals import REFUSALS, refusal
 from cytonym.reproduce.lines import Lines
 from cytonym.train.state import Snapshot, write_snapshot
 

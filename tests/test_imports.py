@@ -12,19 +12,13 @@ import cytonym
 ROOT = Path(cytonym.__file__).parent
 LAYERS = [
     ["errors", "reserved"],
-    ["refusals"],
     [
         "types",
         "options",
         "memory",
-        "arrays",
+        "disk",
         "device",
         "fit_report",
-        "exchange",
-        "files",
-        "hdf5",
-        "stores",
-        "stamps",
         "fetching",
         "compat",
         "stacked",
@@ -51,6 +45,7 @@ LAYERS = [
     [
         "annotator",
         "asking",
+        "loading",
         "forecast",
         "opening",
         "decoding",

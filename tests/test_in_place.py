@@ -21,11 +21,11 @@ import zarr
 from scipy.sparse import csr_matrix
 
 import cytonym
-import cytonym.files
+import cytonym.disk.files
 from command import FORKS, call, run
 from cytonym.data.simulate import simulate, simulate_multiome
+from cytonym.disk.exchange import exchange
 from cytonym.errors import CytonymError, DataError, OptionError
-from cytonym.exchange import exchange
 
 KINDS = ["h5ad", "zarr2", "zarr3"]
 KEPT = ("X", "layers/counts", "raw/X", "obsp/near")
@@ -267,8 +267,10 @@ def test_a_copy_that_does_not_fit_is_told_with_numbers_before_it_begins(
 ):
     world.query.write_h5ad(tmp_path / "query.h5ad")
     before = fingerprint(tmp_path / "query.h5ad")
-    monkeypatch.setattr(cytonym.files, "_share", lambda *_: False)
-    monkeypatch.setattr(cytonym.files.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    monkeypatch.setattr(cytonym.disk.files, "_share", lambda *_: False)
+    monkeypatch.setattr(
+        cytonym.disk.files.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000)
+    )
     for out in (None, tmp_path / "out.h5ad"):
         with pytest.raises(CytonymError, match=r"a copy of [\d,]+ (bytes|MB) does not fit"):
             world.calls.write(tmp_path / "query.h5ad", out)

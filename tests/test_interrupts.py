@@ -71,9 +71,9 @@ def test_ctrl_c_ends_a_fit_after_the_epoch_and_keeps_it(home, tmp_path):
 
 def at_the_second_state() -> None:
     """Ctrl-C twice, before the name of the second state is given."""
-    import cytonym.files
+    import cytonym.disk.files
 
-    settle, calls = cytonym.files.settle, []
+    settle, calls = cytonym.disk.files.settle, []
 
     def act(file: Path) -> None:
         calls.append(file)
@@ -81,7 +81,7 @@ def at_the_second_state() -> None:
         for _ in range(2 * (len(calls) == 2)):
             signal.raise_signal(signal.SIGINT)
 
-    cytonym.files.settle = act
+    cytonym.disk.files.settle = act
 
 
 def test_ctrl_c_twice_ends_a_fit_at_once_and_keeps_the_state_before(home, tmp_path):
@@ -118,9 +118,9 @@ def test_ctrl_c_keeps_the_parts_that_are_named_and_the_next_run_names_the_others
 
 def at_the_last_moment() -> None:
     """Ctrl-C when the file is whole and does not have its name yet."""
-    import cytonym.files
+    import cytonym.disk.files
 
-    cytonym.files.settle = lambda file: signal.raise_signal(signal.SIGINT)
+    cytonym.disk.files.settle = lambda file: signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.slow

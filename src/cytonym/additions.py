@@ -17,12 +17,12 @@ import zarr
 from cytonym.copying import MATRICES, OWN, bare, check_change, copied, endings, in_memory
 from cytonym.data.contents import split_types, unique_names
 from cytonym.data.joined import facts_of
+from cytonym.disk.files import changing_file, replacing, replacing_folder
+from cytonym.disk.hdf5 import hdf5, write_anndata, write_mudata
+from cytonym.disk.stamps import Stamp, our_own
+from cytonym.disk.stores import changing_store, copy_store, is_store
 from cytonym.errors import DataError, OptionError, Problem
-from cytonym.files import changing_file, replacing, replacing_folder
-from cytonym.hdf5 import hdf5, write_anndata, write_mudata
 from cytonym.stacked import Stacked
-from cytonym.stamps import Stamp, our_own
-from cytonym.stores import changing_store, copy_store, is_store
 from cytonym.taken import check_free, is_answer, populations_of, written
 
 if TYPE_CHECKING:

@@ -518,11 +518,15 @@ def _try_out(model: Annotator) -> None:
     """Name a cell that is made up, in every way that the model has; what does not fit raises."""
     str(model.report)
     for one in (model, model.fast()) if model.quick is not None else (model,):
+        names = bool(one.label_names)
         for batch in made_up(one.method, one.options, one.spaces, one.transforms):
             with torch.inference_mode():
-                told = {name: value.numpy() for name, value in one._said(batch).items()}
-            if not all(np.isfinite(told[name]).all() for name in ("scores", "embedding")):
+                found = one._said(batch) if names else one._placed(batch)
+            told = {name: value.numpy() for name, value in found.items()}
+            if not all(np.isfinite(told[name]).all() for name in {"scores", "embedding"} & {*told}):
                 raise ValueError("what it says of a cell is not finite")
+            if not names:
+                continue
             many = {name: value.repeat(LEAST, axis=0) for name, value in told.items()}
             said = collected(np.array(["made up"] * LEAST), many, [*batch.present])
             read(said, one.label_names, one.trust, coverage=0.9, reject=0.05)

@@ -17,9 +17,9 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from cytonym.arrays import MOST_VALUES, read_arrays
+from cytonym.disk.arrays import MOST_VALUES, read_arrays
+from cytonym.disk.files import replacing_folder
 from cytonym.errors import ModelError
-from cytonym.files import replacing_folder
 
 SCHEMA = 1
 WEIGHTS, FEATURES, MANIFEST = "weights.safetensors", "features.npz", "manifest.json"
@@ -172,7 +172,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 def _left_behind(path: Path) -> Path | None:
     """The older model, where a process was killed between the two renames of
-    :func:`cytonym.files.replacing_folder`.
+    :func:`cytonym.disk.files.replacing_folder`.
     """
     if path.exists():
         return None

@@ -18,11 +18,11 @@ from scipy.sparse import csr_matrix, hstack
 from cytonym.data.joined import has_modalities
 from cytonym.data.read import open_cells, open_contents
 from cytonym.data.source import Cells, damaged
+from cytonym.disk.exchange import can_exchange
+from cytonym.disk.files import check_copy, copy
+from cytonym.disk.hdf5 import hdf5, write_anndata, write_rows
+from cytonym.disk.stores import is_store
 from cytonym.errors import OptionError
-from cytonym.exchange import can_exchange
-from cytonym.files import check_copy, copy
-from cytonym.hdf5 import hdf5, write_anndata, write_rows
-from cytonym.stores import is_store
 
 MATRICES = ("X", "layers", "raw", "obsp", "varp")
 """What grows with cells × features, or with pairs of cells."""

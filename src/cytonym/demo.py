@@ -19,9 +19,9 @@ from anndata import AnnData
 from sklearn.model_selection import train_test_split
 
 from cytonym import fit
+from cytonym.disk.files import writing
 from cytonym.errors import CytonymError, install
 from cytonym.evaluate import Scores, scores
-from cytonym.files import writing
 from cytonym.places import check_folder
 from cytonym.view import confusion, embedding
 from cytonym.view.report import report

@@ -12,10 +12,10 @@ import numpy as np
 import zarr
 from anndata import AnnData
 
+from cytonym.disk.files import replacing, replacing_folder
+from cytonym.disk.hdf5 import hdf5, write_anndata, write_mudata
+from cytonym.disk.stores import is_store
 from cytonym.errors import OptionError
-from cytonym.files import replacing, replacing_folder
-from cytonym.hdf5 import hdf5, write_anndata, write_mudata
-from cytonym.stores import is_store
 
 Blocks = Iterable[tuple[np.ndarray, np.ndarray]]
 """Row numbers and values ``(rows, features)``, all rows once."""

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from cytonym.disk.files import writing
 from cytonym.errors import WriteError, install
-from cytonym.files import writing
 
 Retrieve: TypeAlias = Callable[[str, str | None, str], Path]
 """Address, checksum (``md5:...`` or ``sha256:...``; None: not known) and file name to the file."""

@@ -21,13 +21,13 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from cytonym.annotator import Annotator
+from cytonym.disk.files import replacing
+from cytonym.disk.hdf5 import hdf5
+from cytonym.disk.stamps import Stamp
 from cytonym.errors import CytonymError, OptionError
-from cytonym.files import replacing
-from cytonym.hdf5 import hdf5
 from cytonym.opening import Opened
 from cytonym.result import Annotation
 from cytonym.stacked import Stacked
-from cytonym.stamps import Stamp
 from cytonym.trust.read import asked
 from cytonym.trust.tally import Tally
 from cytonym.types import CellSource

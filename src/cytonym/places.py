@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cytonym.bundle import foreign_files, is_model
+from cytonym.disk.files import check_copy
+from cytonym.disk.stores import is_store
 from cytonym.errors import CytonymError
-from cytonym.files import check_copy
-from cytonym.stores import is_store
 
 log = logging.getLogger("cytonym")
 

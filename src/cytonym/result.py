@@ -16,13 +16,13 @@ from cytonym.compat import Tool, called, data_ids, method_id
 from cytonym.data.contents import unique_names
 from cytonym.data.coverage import Coverage
 from cytonym.data.read import Reading, open_read
+from cytonym.disk.stamps import Stamp
 from cytonym.errors import DataError, Problem
 from cytonym.groups.overcluster import over_cluster
 from cytonym.groups.populations import LEAST, Populations, populations
 from cytonym.groups.vote import Vote, vote
 from cytonym.ontology.cell_terms import CellTerms, cell_terms
 from cytonym.reserved import HETEROGENEOUS, UNKNOWN
-from cytonym.stamps import Stamp
 from cytonym.taken import CLUSTERS, populations_of
 from cytonym.trust.tally import Tally
 

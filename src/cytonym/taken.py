@@ -13,8 +13,8 @@ import numpy as np
 import zarr
 
 from cytonym.data.source import damaged
+from cytonym.disk.stores import is_store
 from cytonym.errors import DataError, OptionError, Problem
-from cytonym.stores import is_store
 
 CLUSTERS = "over_clustering"
 """The column of ``obs`` with the clusters that voted."""

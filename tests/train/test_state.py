@@ -63,7 +63,7 @@ def test_a_tensor_file_that_is_no_state_is_called_damaged(facts, tmp_path):
 def test_a_crash_while_writing_leaves_the_state_before(snapshot, tmp_path, monkeypatch):
     path = tmp_path / "fit.safetensors"
     write_snapshot(path, snapshot)
-    monkeypatch.setattr("cytonym.files.os.replace", _fail)
+    monkeypatch.setattr("cytonym.disk.files.os.replace", _fail)
     with pytest.raises(OSError, match="no space"):
         write_snapshot(path, Snapshot({"net/a": torch.ones(1)}, {"fingerprint": "abc"}))
     assert read_snapshot(path, fingerprint="abc").facts == snapshot.facts

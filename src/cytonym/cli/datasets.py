@@ -104,8 +104,8 @@ def _page(record: dict[str, Any]) -> str:
 
 def _written(data_set: DataSet, out: Path, folder: Path | None, *, progress: bool) -> str:
     from cytonym.datasets import load
-    from cytonym.files import replacing
-    from cytonym.hdf5 import write_anndata, write_mudata
+    from cytonym.disk.files import replacing
+    from cytonym.disk.hdf5 import write_anndata, write_mudata
 
     cells = load(data_set.name, folder=folder, progress=progress)
     with replacing(out) as partial, warnings.catch_warnings():

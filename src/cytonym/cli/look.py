@@ -78,8 +78,8 @@ def count(
     """Count ATAC fragments on the peaks of a model, so that it can name their cells."""
     check_h5ad(out, fragments, peaks, barcodes)
     import cytonym
-    from cytonym.files import replacing
-    from cytonym.hdf5 import write_anndata
+    from cytonym.disk.files import replacing
+    from cytonym.disk.hdf5 import write_anndata
 
     cells = cytonym.count(
         fragments,

@@ -22,8 +22,8 @@ from cytonym.cli.look import count, demo, explain, inspect, methods
 from cytonym.cli.publish import export, ontology
 from cytonym.cli.regulation import network
 from cytonym.cli.reproduce import reproduce
+from cytonym.disk.refusals import refusal
 from cytonym.errors import CytonymError, Problem
-from cytonym.refusals import refusal
 
 app = typer.Typer(
     help="Names cells: learns cell types from labelled single-cell data and annotates the rest.",

@@ -67,8 +67,8 @@ def network(
     named = modality_names(modality)
     talk(quiet)
     import cytonym
-    from cytonym.files import replacing
-    from cytonym.hdf5 import write_anndata
+    from cytonym.disk.files import replacing
+    from cytonym.disk.hdf5 import write_anndata
     from cytonym.view.text import json_text
 
     cells = one_or_both(file, atac)

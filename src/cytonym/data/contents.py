@@ -17,8 +17,8 @@ from cytonym.data.judge import Finding, judge, sample_rows
 from cytonym.data.rates import METHYLATION, judge_rates
 from cytonym.data.rows import Rows
 from cytonym.data.source import damaged
+from cytonym.disk.stamps import Stamp
 from cytonym.dna.intervals import interval_names, mostly_intervals
-from cytonym.stamps import Stamp
 
 TYPES = {
     **dict.fromkeys(("gene expression", "gex"), "rna"),

@@ -19,8 +19,8 @@ from cytonym.data.anndata_rows import open_anndata, open_group
 from cytonym.data.contents import TYPES, Contents, unique_names
 from cytonym.data.rows import MappedRows
 from cytonym.data.source import Cells, Part, damaged
+from cytonym.disk.stamps import Stamp
 from cytonym.errors import DataError, Problem, suggest
-from cytonym.stamps import Stamp
 
 Opened = tuple[dict[str, Contents], pd.DataFrame | None, list[str]]
 """By modality its contents; the facts that all cells share; notes."""

@@ -22,10 +22,10 @@ from cytonym.data.contents import Contents
 from cytonym.data.joined import Opened, facts_of, join, open_modalities
 from cytonym.data.source import Cells, Part, damaged, guarded
 from cytonym.data.tenx import find_matrix, open_mtx_folder, open_tenx_h5
+from cytonym.disk.stamps import Stamp
+from cytonym.disk.stores import is_store
 from cytonym.dna.fetch import genome_file
 from cytonym.errors import DataError, Problem, suggest
-from cytonym.stamps import Stamp
-from cytonym.stores import is_store
 
 FORMATS = (
     ".h5ad, .h5mu, .zarr, a 10x .h5, or a folder with matrix.mtx, features.tsv and barcodes.tsv"

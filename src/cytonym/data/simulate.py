@@ -10,9 +10,9 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
+from cytonym.disk.files import replacing
+from cytonym.disk.hdf5 import hdf5, write_anndata, write_rows
 from cytonym.errors import OptionError
-from cytonym.files import replacing
-from cytonym.hdf5 import hdf5, write_anndata, write_rows
 
 
 def simulate(

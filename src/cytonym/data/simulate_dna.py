@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cytonym.disk.files import replacing
 from cytonym.errors import DataError, Problem
-from cytonym.files import replacing
 
 PEAK = 500
 """The width of a simulated peak (bp)."""

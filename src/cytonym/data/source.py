@@ -14,9 +14,9 @@ from scipy.sparse import csr_matrix
 from cytonym.data.judge import Finding, unlog
 from cytonym.data.rates import judge_rates
 from cytonym.data.rows import Rows
+from cytonym.disk.refusals import refusal
+from cytonym.disk.stamps import Stamp
 from cytonym.errors import CytonymError, DataError, Problem
-from cytonym.refusals import refusal
-from cytonym.stamps import Stamp
 from cytonym.types import FeatureSpace
 
 

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cytonym.datasets.record import DataSet, File
+from cytonym.disk.files import replacing
 from cytonym.errors import DataError, Problem
 from cytonym.fetching import NotFetchedError, cache_folder, fetching, offline
-from cytonym.files import replacing
 
 log = logging.getLogger("cytonym")
 

@@ -6,9 +6,9 @@ import gzip
 import shutil
 from pathlib import Path
 
+from cytonym.disk.files import replacing
 from cytonym.errors import DataError, Problem
 from cytonym.fetching import NotFetchedError, Retrieve, cache_folder, fetching
-from cytonym.files import replacing
 
 GENOMES = ("hg19", "hg38", "mm10", "mm39")
 """What UCSC calls the genomes that can be had by name."""

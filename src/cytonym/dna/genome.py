@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cytonym.disk.files import replacing
 from cytonym.dna.fetch import GENOMES
 from cytonym.dna.intervals import interval_text, ucsc
 from cytonym.errors import DataError, Problem, install
-from cytonym.files import replacing
 
 
 def peak_sequences(fasta: str | Path, peaks: pd.DataFrame) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cytonym.arrays import MOST_VALUES, read_arrays
+from cytonym.disk.arrays import MOST_VALUES, read_arrays
 from cytonym.dna.intervals import ucsc
 from cytonym.errors import DataError, Problem
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from cytonym.disk.files import replacing
 from cytonym.dna.cnn import SHORTEST
 from cytonym.dna.embed import Change, Kmers, Letters, Motifs, SequenceEmbedder, changed
 from cytonym.dna.genome import windows
@@ -20,7 +21,6 @@ from cytonym.dna.motifs import jaspar_motifs, read_motifs
 from cytonym.dna.transformer import NucleotideTransformer
 from cytonym.errors import DataError, Problem
 from cytonym.fetching import cache_folder
-from cytonym.files import replacing
 from cytonym.types import FeatureSpace
 
 log = logging.getLogger("cytonym")

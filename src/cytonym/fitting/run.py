@@ -17,13 +17,13 @@ from torch import nn
 
 from cytonym.data.domains import Domains
 from cytonym.data.loader import Feed, SourceBlocks
+from cytonym.disk.stamps import Stamp
 from cytonym.evaluate.metrics import scores
 from cytonym.memory import words
 from cytonym.methods import Method
 from cytonym.nn.threads import threads_for
 from cytonym.options import Options
 from cytonym.prep import chain_state, fit_chain, inputs
-from cytonym.stamps import Stamp
 from cytonym.train.loop import History, train
 from cytonym.train.processes import processes
 from cytonym.train.watch import Watch

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cytonym.disk.files import replacing
 from cytonym.errors import DataError, Problem, suggest
-from cytonym.files import replacing
 from cytonym.ontology.terms import Terms
 
 if TYPE_CHECKING:

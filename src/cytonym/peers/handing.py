@@ -19,9 +19,9 @@ from scipy.sparse import csr_matrix
 
 from cytonym.data.contents import split_types
 from cytonym.data.judge import judge, sample_rows
+from cytonym.disk.files import replacing
+from cytonym.disk.hdf5 import write_anndata
 from cytonym.errors import CytonymError, DataError, Problem, suggest
-from cytonym.files import replacing
-from cytonym.hdf5 import write_anndata
 from cytonym.peers.competitors import Competitor
 
 LABEL, BATCH = "label", "batch"

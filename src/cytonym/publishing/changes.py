@@ -14,10 +14,10 @@ from anndata import AnnData
 from anndata.io import read_elem, write_elem
 
 from cytonym.data.source import damaged
+from cytonym.disk.files import copy, replacing
+from cytonym.disk.hdf5 import hdf5, write_anndata
+from cytonym.disk.stamps import Stamp
 from cytonym.errors import DataError, OptionError, Problem
-from cytonym.files import copy, replacing
-from cytonym.hdf5 import hdf5, write_anndata
-from cytonym.stamps import Stamp
 
 SAMPLE = 1000
 """Names of features that are looked at."""

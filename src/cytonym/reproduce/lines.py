@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from cytonym.disk.files import writing
 from cytonym.errors import DataError, Problem
-from cytonym.files import writing
 
 
 class Lines:

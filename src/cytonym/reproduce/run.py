@@ -18,8 +18,8 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from cytonym.disk.files import replacing
 from cytonym.errors import CytonymError, DataError, OptionError, Problem, suggest
-from cytonym.files import replacing
 from cytonym.methods import get
 from cytonym.options import parse
 from cytonym.peers.competitors import competitor

@@ -14,8 +14,8 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.optim import Optimizer
 
+from cytonym.disk.files import replacing
 from cytonym.errors import TrainingError
-from cytonym.files import replacing
 
 
 @dataclass(frozen=True, slots=True)

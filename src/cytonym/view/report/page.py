@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from anndata import AnnData
 
 from cytonym.annotator import Annotator
+from cytonym.disk.files import replacing
+from cytonym.disk.stamps import Stamp
 from cytonym.errors import CytonymError, install
 from cytonym.evaluate.metrics import NOT_PREDICTED
-from cytonym.files import replacing
 from cytonym.places import check_table
-from cytonym.stamps import Stamp
 from cytonym.view.plots import PALETTE
 from cytonym.view.report import words
 from cytonym.view.report.collect import collect

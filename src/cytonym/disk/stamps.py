@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from cytonym.disk.files import Mark, mark
 from cytonym.errors import DataError, Problem
-from cytonym.files import Mark, mark
 
 OURS: dict[tuple[Path, Mark], Mark] = {}
 """What this process itself made of a file, by what it was before."""

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cytonym.exchange import exchange
-from cytonym.files import Mark, changed_meanwhile, copy, mark, settle_all
+from cytonym.disk.exchange import exchange
+from cytonym.disk.files import Mark, changed_meanwhile, copy, mark, settle_all
 
 
 def is_store(path: Path) -> bool:

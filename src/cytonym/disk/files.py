@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from cytonym.disk.exchange import exchange
+from cytonym.disk.refusals import refusal
 from cytonym.errors import CytonymError, WriteError
-from cytonym.exchange import exchange
 from cytonym.memory import words
-from cytonym.refusals import refusal
 
 Mark = tuple[int, int, int]
 """Size in bytes, time of the last change in nanoseconds, and number on the disk."""
