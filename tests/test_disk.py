@@ -12,6 +12,7 @@ import errno
 import os
 import resource
 import shutil
+import stat
 import struct
 import subprocess
 import sys
@@ -287,3 +288,23 @@ def test_errors_of_the_system_are_known_by_number_also_in_the_text_of_hdf5():
     assert refusal(OSError("HTTP 404")) is None
     assert refusal(ConnectionResetError(errno.ECONNRESET, "reset")) is None
     assert {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EMFILE} <= {*REFUSALS}
+
+
+def test_new_files_take_the_umask_and_replaced_ones_keep_their_permissions(tmp_path):
+    file, folder = tmp_path / "table.csv", tmp_path / "model"
+
+    def write() -> list[int]:
+        with replacing(file) as made:
+            made.write_text("a")
+        with replacing_folder(folder) as made:
+            (made / "b").write_text("b")
+        return [stat.S_IMODE(one.stat().st_mode) for one in (file, folder, folder / "b")]
+
+    before = os.umask(0o027)
+    try:
+        assert write() == [0o640, 0o750, 0o640]
+        file.chmod(0o604)
+        folder.chmod(0o701)
+        assert write() == [0o604, 0o701, 0o640]
+    finally:
+        os.umask(before)

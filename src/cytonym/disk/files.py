@@ -27,8 +27,8 @@ FICLONE = 0x40049409
 def replacing(out: Path, *, like: os.stat_result | None = None) -> Iterator[Path]:
     """A temporary name beside ``out``, which takes its place once the block ends well.
 
-    The ending is that of ``out``, by which some libraries go. The file is readable by all, or gets
-    the owner and permissions of ``like``.
+    The ending is that of ``out``, by which some libraries go. The file gets the owner and
+    permissions of ``like``; without, the permissions of what it replaces, or of any new file.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def replacing(out: Path, *, like: os.stat_result | None = None) -> Iterator[Path
             if like is not None:
                 with suppress(PermissionError):  # a file of somebody else becomes one's own
                     os.chown(partial, like.st_uid, like.st_gid)
-            partial.chmod(0o644 if like is None else stat.S_IMODE(like.st_mode))
+            partial.chmod(_mode(out, 0o666) if like is None else stat.S_IMODE(like.st_mode))
             settle(partial)
             os.replace(partial, out)
         finally:
@@ -62,11 +62,19 @@ def replacing_folder(out: Path) -> Iterator[Path]:
         partial = Path(name)
         try:
             yield partial
-            partial.chmod(0o755)
+            partial.chmod(_mode(out, 0o777))
             settle_all(partial)
             _swap(partial, out)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _mode(out: Path, new: int) -> int:
+    """The permissions of ``out``; where it is not there, ``new`` less what the user's umask takes."""
+    if out.exists():
+        return stat.S_IMODE(out.stat().st_mode)
+    os.umask(mask := os.umask(0o077))  # there is no other way to ask
+    return new & ~mask
 
 
 @contextmanager
