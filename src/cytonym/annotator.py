@@ -26,16 +26,26 @@ from cytonym.errors import CytonymError, ModelError, OptionError
 from cytonym.explaining import by_gene, by_sub_vector
 from cytonym.fit_report import FitReport
 from cytonym.forecast import foretell
-from cytonym.loading import NOT_WHOLE, elsewhere, made_up, put_together
+from cytonym.loading import (
+    NOT_WHOLE,
+    ModelFacts,
+    check_salience,
+    elsewhere,
+    made_up,
+    network,
+    space_of,
+    why,
+)
 from cytonym.memory import Memory
-from cytonym.methods import Completes, Method, Views, with_options
+from cytonym.methods import Completes, Method, Views, get, with_options
 from cytonym.nn.threads import threads_for
 from cytonym.opening import Data, Opened, open_for
-from cytonym.options import Options
-from cytonym.prep import bind_chain, chain_state, inputs
+from cytonym.options import Options, parse
+from cytonym.prep import bind_chain, chain_state, inputs, restore_chain
 from cytonym.quick import Quick
 from cytonym.result import Annotation, Embedding
 from cytonym.trust.read import asked, check_shares, read, told
+from cytonym.trust.reference import under
 from cytonym.trust.said import Said
 from cytonym.trust.tally import Tally
 from cytonym.trust.trust import LEAST, Trust
@@ -449,6 +459,7 @@ class Annotator:
         """What the network says of opened data, before it is read: scores and embedding."""
         where = pick(device)
         said = self._walk(opened.feed, self._said, batch_size, where, progress, "naming")
+        _check_finite(said)
         return collected(opened.feed.cells, said, [*opened.feed.inputs.bound])
 
     def opened(self, data: Data | Cells, how: Reading) -> Opened:
@@ -495,8 +506,8 @@ class Annotator:
 def load(path: str | Path) -> Annotator:
     """Read a model folder that :meth:`Annotator.save` wrote; runs no code from it.
 
-    The model names a cell that is made up before it is handed out, so that parts which do not fit
-    together show here.
+    The model names cells that are made up before it is handed out, with its trust and by its fast
+    way too, so that parts which do not fit together show here.
 
     Raises
     ------
@@ -505,35 +516,78 @@ def load(path: str | Path) -> Annotator:
     """
     bundle = read_bundle(Path(path))
     try:
-        model = Annotator(**put_together(bundle.facts, bundle.weights, bundle.arrays))
+        facts = ModelFacts.model_validate(bundle.facts)
+        model = _put_together(facts, bundle.weights, bundle.arrays)
         _try_out(model)
+        if model.quick is not None:
+            _try_out(model.fast())
     except (CytonymError, *NOT_WHOLE) as error:
-        said = str(error) if isinstance(error, CytonymError) else f"{error!r}."
-        what = f"The model {path} does not hold together: {said}"
+        what = f"The model {path} does not hold together: {why(error)}"
         raise ModelError(what + elsewhere(bundle.facts["version"])) from error
     return model
 
 
+def _put_together(
+    facts: ModelFacts, weights: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray]
+) -> Annotator:
+    """What does not fit raises ``NOT_WHOLE`` or a CytonymError."""
+    method = get(facts.method)
+    options = parse(method.Options, facts.options, presets={})  # what came since is at its default
+    spaces = {name: space_of(name, arrays) for name in facts.modalities}
+    transforms = {name: method.features(options)[name] for name in facts.modalities}
+    for name, chain in transforms.items():
+        restore_chain(chain, dict(under(f"transform/{name}/", arrays)))
+    widths = inputs(transforms, method.targets(options), spaces).widths
+    trust = quick = None
+    if facts.trust is not None:
+        trust = Trust.restore(facts.trust, dict(under("trust/", arrays)))
+    if facts.quick is not None:
+        quick = Quick.restore(facts.quick, dict(under("quick/", arrays)))
+    return Annotator(
+        method,
+        options,
+        facts.seed,
+        facts.labels,
+        spaces,
+        transforms,
+        network(method, options, widths, len(facts.labels), weights),
+        FitReport.from_dict(facts.report),
+        dict(under("salience/", arrays)),
+        trust,
+        quick,
+        facts.note,
+    )
+
+
 def _try_out(model: Annotator) -> None:
-    """Name a cell that is made up, in every way that the model has; what does not fit raises."""
+    """Name cells that are made up, or only place them; what does not fit raises."""
     str(model.report)
-    for one in (model, model.fast()) if model.quick is not None else (model,):
-        names = bool(one.label_names)
-        for batch in made_up(one.method, one.options, one.spaces, one.transforms):
-            with torch.inference_mode():
-                found = one._said(batch) if names else one._placed(batch)
-            told = {name: value.numpy() for name, value in found.items()}
-            if not all(np.isfinite(told[name]).all() for name in {"scores", "embedding"} & {*told}):
-                raise ValueError("what it says of a cell is not finite")
-            if not names:
-                continue
-            many = {name: value.repeat(LEAST, axis=0) for name, value in told.items()}
-            said = collected(np.array(["made up"] * LEAST), many, [*batch.present])
-            read(said, one.label_names, one.trust, coverage=0.9, reject=0.05)
-    if "features" in model.salience:
-        model.explain(top=1)
-    if "tokens" in model.salience:
-        model.explain(top=1, by="sub_vectors")
+    check_salience(model.salience, len(model.label_names), len(model.feature_names()))
+    way = inputs(model.transforms, model.method.targets(model.options), model.spaces)
+    for batch in made_up(model.method, way, model.spaces, model.transforms):
+        with torch.inference_mode():
+            found = model._said(batch) if model.label_names else model._placed(batch)
+        told_of = {name: one.float().numpy() for name, one in found.items()}
+        if any(len(one) != len(batch) for one in told_of.values()):
+            raise ValueError("what it says of two cells is not two things")
+        _check_finite(told_of)
+        if model.label_names:
+            many = {name: one.repeat(LEAST, axis=0) for name, one in told_of.items()}
+            said = collected(np.repeat(["all", "none"], LEAST), many, [*batch.present])
+            tally = read(said, model.label_names, model.trust, coverage=0.9, reject=0.05).tally
+            told(tally, model.label_names, model.trust, coverage=0.9, reject=1e-4)
+    model.net.cpu()  # what it keeps of its own cells is let go
+
+
+def _check_finite(said: Mapping[str, np.ndarray]) -> None:
+    """A ModelError where scores or embedding of a cell are no numbers."""
+    for name in ("scores", "embedding"):
+        bad = int((~np.isfinite(said[name])).any(axis=1).sum()) if name in said else 0
+        if bad:
+            raise ModelError(
+                f"What the model says of {bad:,} of {len(said[name]):,} cells is not "
+                "finite: its weights are damaged, or the values of these cells out of all range."
+            )
 
 
 def _hash(net: nn.Module) -> str:

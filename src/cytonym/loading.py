@@ -1,4 +1,4 @@
-"""What a model folder holds, put together; and a cell that is made up, to see whether it fits.
+"""What a model folder holds, checked; and a cell that is made up, to see whether it fits together.
 
 Checksums say that a folder is as somebody wrote it, not that its parts belong together.
 """
@@ -12,17 +12,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
-from cytonym.fit_report import FitReport
-from cytonym.methods import Method, get
-from cytonym.options import Options, parse
-from cytonym.prep import inputs, restore_chain
-from cytonym.quick import Quick
+from cytonym.errors import CytonymError
+from cytonym.methods import Method
+from cytonym.options import Options
+from cytonym.prep import Inputs
 from cytonym.trust.reference import under
-from cytonym.trust.trust import Trust
 from cytonym.types import Batch, Checks, FeatureSpace, SparseRows, Transform
 
 NOT_WHOLE = (
@@ -37,9 +35,12 @@ NOT_WHOLE = (
 )
 """What parts of a model that are not of one piece can raise when they are put together."""
 
+PLENTY = 1_000_000
+"""Features that are said to be detected in a cell that is made up: it is no junk."""
 
-class Facts(BaseModel, strict=True):
-    """What the manifest of a model that names cells says."""
+
+class ModelFacts(BaseModel, strict=True):
+    """What the manifest of every model says."""
 
     method: str
     seed: int
@@ -52,64 +53,70 @@ class Facts(BaseModel, strict=True):
     note: str = ""
 
 
-def put_together(
-    told: Mapping[str, Any], weights: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray]
-) -> dict[str, Any]:
-    """The fields of :class:`cytonym.annotator.Annotator`; what does not fit raises ``NOT_WHOLE``
-    or a CytonymError.
-    """
-    facts = Facts.model_validate(told)
-    method = get(facts.method)
-    options = parse(method.Options, facts.options, presets={})  # what came since is at its default
-    spaces, transforms = {}, {m: method.features(options)[m] for m in facts.modalities}
-    for modality in facts.modalities:
-        names = arrays[f"space/{modality}/names"]
-        columns = dict(under(f"space/{modality}/column/", arrays))
-        if names.dtype.kind != "U" or any(one.shape != names.shape for one in columns.values()):
-            raise TypeError(f"the features of {modality} have no names")
-        spaces[modality] = FeatureSpace(modality, names, np.ones(len(names), bool), columns)
-        restore_chain(transforms[modality], dict(under(f"transform/{modality}/", arrays)))
-    widths = inputs(transforms, method.targets(options), spaces).widths
-    net = _network(method, options, widths, len(facts.labels), weights)
-    trust = quick = None
-    if facts.trust is not None:
-        trust = Trust.restore(facts.trust, dict(under("trust/", arrays)))
-    if facts.quick is not None:
-        quick = Quick.restore(facts.quick, dict(under("quick/", arrays)))
-    report, salience = FitReport.from_dict(facts.report), dict(under("salience/", arrays))
-    return {
-        "method": method,
-        "options": options,
-        "seed": facts.seed,
-        "label_names": facts.labels,
-        "spaces": spaces,
-        "transforms": transforms,
-        "net": net,
-        "report": report,
-        "salience": salience,
-        "trust": trust,
-        "quick": quick,
-        "note": facts.note,
-    }
+def space_of(modality: str, arrays: Mapping[str, np.ndarray]) -> FeatureSpace:
+    """The reference's features; a TypeError where they are none."""
+    names = arrays[f"space/{modality}/names"]
+    columns = dict(under(f"space/{modality}/column/", arrays))
+    if names.dtype.kind != "U" or names.ndim != 1:
+        raise TypeError(f"the features of {modality} have no names")
+    for name, one in columns.items():
+        if one.shape != names.shape:
+            raise TypeError(f"{name} of {modality} is {one.shape}, the features {names.shape}")
+    return FeatureSpace(modality, names, np.ones(len(names), bool), columns)
 
 
-def _network(
+def network(
     method: Method,
     options: Options,
     widths: Mapping[str, int],
     n_types: int,
     weights: Mapping[str, Tensor],
 ) -> nn.Module:
-    """The network with its weights, in eval mode; their sizes are compared before it is built."""
+    """The network with its weights, in eval mode; their sizes are compared before it is built.
+
+    Raises
+    ------
+    ValueError
+        Weights of another shape than the options want, or fewer numbers than it would take.
+    """
     with torch.device("meta"):  # takes no memory
         planned = method.build(widths, n_types, options)
-    for name, one in planned.named_parameters():
-        found = tuple(weights[name].shape)
-        if found != (wanted := tuple(one.shape)):
+    learned = {name for name, _ in planned.named_parameters()}
+    for name, one in planned.state_dict().items():
+        if name not in weights:
+            raise ValueError(f"there are no weights of {name}, which the options want")
+        found, wanted = tuple(weights[name].shape), tuple(one.shape)
+        if one.numel() > weights[name].numel() or (name in learned and found != wanted):
             raise ValueError(f"{name} is {found}, where the options want {wanted}")
     net = method.build(widths, n_types, options)
     net.load_state_dict(dict(weights))
     return net.eval()
+
+
+def check_salience(salience: Mapping[str, np.ndarray], n_types: int, n_features: int) -> None:
+    """A ValueError where it is not of these types and features."""
+    if "features" not in salience:
+        return
+    tokens = salience["tokens"].shape[-1] if "tokens" in salience else 0
+    wanted = {
+        "features": (n_types, n_features),
+        "values": (n_types, n_features),
+        "tokens": (n_types, tokens),
+        "group": (n_features,),
+    }
+    for name, one in salience.items():
+        if one.shape != wanted.get(name, one.shape) or one.dtype.kind not in "fiu":
+            raise ValueError(f"salience of {name} is {one.shape}, and not {wanted[name]}")
+    if "tokens" in salience and not np.isin(salience["group"], np.arange(tokens)).all():
+        raise ValueError(f"a feature is in none of the {tokens} sub-vectors")
+
+
+def why(error: Exception) -> str:
+    """What is wrong, in a line."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}."
+    return str(error) if isinstance(error, CytonymError) else f"{error!r}."
 
 
 def elsewhere(made: str) -> str:
@@ -121,32 +128,38 @@ def elsewhere(made: str) -> str:
 
 def made_up(
     method: Method,
-    options: Options,
+    way: Inputs,
     spaces: Mapping[str, FeatureSpace],
     transforms: Mapping[str, tuple[Transform, ...]],
 ) -> Iterator[Batch]:
-    """A cell with a 1 everywhere; of a method that takes cells without a modality, also these.
+    """Two cells, with a 1 everywhere and without any value; of a method that takes cells without
+    a modality, also these.
 
-    The DNA of peaks is not read for it: their transforms give 0.
+    The DNA of peaks is not read for them: their transforms give 0.
     """
-    way = inputs(transforms, method.targets(options), spaces)
     x, counts = {}, {}
     for name, bound in way.bound.items():
-        ones = csr_matrix(np.ones((1, len(spaces[name])), np.float32))
+        values = np.repeat([[1.0], [0.0]], len(spaces[name]), axis=1).astype(np.float32)
+        cells = csr_matrix(values)
         if name in way.counts:
-            counts[name] = SparseRows.of(csr_matrix(ones[:, way.counts[name]]))
+            counts[name] = SparseRows.of(csr_matrix(cells[:, way.counts[name]]))
         if name not in way.plain:
             reads = any(isinstance(step, Checks) for step in transforms[name])
-            made = np.zeros((1, len(bound.space))) if reads else bound.apply(ones)
+            made = np.zeros((2, len(bound.space))) if reads else bound.apply(cells)
             dense = made if isinstance(made, np.ndarray) else made.toarray()
             x[name] = torch.from_numpy(dense.astype(np.float32))
-    one = torch.zeros(1, dtype=torch.int64)
     both = (True, False) if method.needs.optional else (True,)
     for there in product(both, repeat=len(way.bound)):
         if any(there):
-            present = {
-                name: torch.tensor([is_there])
-                for name, is_there in zip(way.bound, there, strict=True)
-            }
-            detected = dict.fromkeys(way.bound, one + 1000000)
-            yield Batch(x, counts, present, one - 1, one + 1, one, detected)
+            yield Batch(
+                x,
+                counts,
+                present={
+                    name: torch.tensor([is_there] * 2)
+                    for name, is_there in zip(way.bound, there, strict=True)
+                },
+                y=torch.tensor([-1, -1]),
+                domain=torch.tensor([1, 1]),
+                key=torch.tensor([0, 1]),
+                detected={name: torch.tensor([PLENTY] * 2) for name in way.bound},
+            )

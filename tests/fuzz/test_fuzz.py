@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csc_matrix, csr_matrix
 
+from cytonym.data.read import open_cells, read_obsm
+from cytonym.data.simulate import simulate
 from cytonym.errors import CytonymError
 
 sys.path.append(str(Path(__file__).parent))
@@ -64,6 +67,25 @@ def test_a_column_that_is_none_is_not_followed(name, beyond, tmp_path):
         file[where] = columns
     with pytest.raises(CytonymError, match="does not hold together"):
         TARGETS[name].read(path)
+
+
+@pytest.mark.parametrize("kind", [csr_matrix, csc_matrix])
+def test_nor_is_it_in_cells_that_are_in_memory(kind):
+    cells = simulate(30, 60, 2, seed=0)
+    cells.X = kind(cells.X)
+    cells.X.indices[-3] = 1000
+    with pytest.raises(CytonymError, match="does not hold together"):
+        open_cells(cells)
+
+
+def test_nor_in_an_embedding(tmp_path):
+    cells = simulate(30, 60, 2, seed=0)
+    cells.obsm["X_emb"] = csr_matrix(np.eye(30, 4))
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    with h5py.File(tmp_path / "cells.h5ad", "r+") as file:
+        file["obsm/X_emb/indices"][-1] = 1000
+    with pytest.raises(CytonymError, match="does not hold together"):
+        read_obsm(tmp_path / "cells.h5ad", "X_emb")
 
 
 @pytest.mark.parametrize(("name", "data"), FOUND.values(), ids=FOUND)

@@ -14,7 +14,7 @@ from cytonym.data.read import open_cells
 from cytonym.data.simulate import simulate, simulate_multiome
 from cytonym.errors import DataError
 from cytonym.groups import populations
-from cytonym.groups.markers import markers
+from cytonym.groups.markers import levels, markers
 from cytonym.groups.populations import grouped
 from cytonym.types import FeatureSpace
 
@@ -77,6 +77,15 @@ def test_a_gene_seen_in_fewer_than_a_quarter_of_the_group_is_no_marker_and_no_hi
     counts[2:, 1] = counts[3:, 2] = 0
     found, _ = markers(np.where(np.arange(40) < 10, 0, -1), ["Unknown 1"], Held(counts))
     assert found["feature"].tolist() == ["g2"]
+
+
+def test_a_value_that_is_stored_in_parts_is_one_value():
+    whole = csr_matrix(np.array([[3.0, 1.0]]))
+    parts = csr_matrix((np.array([1.0, 1.0, 2.0]), np.array([0, 1, 0]), np.array([0, 3])), (1, 2))
+    found = levels(parts, "rna")
+    assert found.nnz == 2
+    np.testing.assert_allclose(found.toarray(), levels(whole, "rna").toarray())
+    assert parts.nnz == 3  # what is given stays as it is
 
 
 def test_markers_of_atac_are_peaks_by_the_share_of_cells_in_which_they_are_open():

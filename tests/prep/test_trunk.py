@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from sklearn.metrics import roc_auc_score
 
-from cytonym.errors import DataError
+from cytonym.errors import DataError, ModelError
 from cytonym.prep.trunk import SequenceCells, Solver, auroc, drawn
 from cytonym.types import FeatureSpace
 
@@ -156,6 +156,19 @@ def test_other_peaks_of_the_same_cells_lead_to_the_same_neighbourhood(learned):
     nearest = ((z[:, None] - own[None]) ** 2).sum(2).argmin(1)
     assert z.shape == (60, 6)
     assert (kinds[nearest] == theirs).mean() > 0.9
+
+
+def test_a_state_that_is_not_whole_is_refused(learned):
+    embedded, x, _, cells = learned
+    again = SequenceCells(Given(embedded), dim=6, hidden=32)
+    state = cells.state()
+    with pytest.raises(ValueError, match="lacks penalty"):
+        again.restore({name: one for name, one in state.items() if name != "penalty"})
+    with pytest.raises(ValueError, match="not placed by 6 numbers"):
+        again.restore(state | {"center": np.zeros(5)})
+    gone = {name: one for name, one in state.items() if not name.startswith("trunk.")}
+    with pytest.raises(ModelError, match="What the model learned of DNA is not whole"):
+        again.restore(gone).bind(Blocks(x).space).apply(x)
 
 
 def test_columns_learned_with_the_trunk_and_those_of_the_solver_point_the_same_way(learned):

@@ -15,7 +15,14 @@ from anndata.io import read_elem
 from scipy.sparse import csr_matrix, issparse
 
 from cytonym.data.contents import Contents, Place, unique_names
-from cytonym.data.rows import ColumnDiskRows, DenseDiskRows, MemoryRows, Rows, SparseDiskRows
+from cytonym.data.rows import (
+    ColumnDiskRows,
+    DenseDiskRows,
+    MemoryRows,
+    Rows,
+    SparseDiskRows,
+    check_sparse,
+)
 from cytonym.data.source import damaged
 from cytonym.errors import DataError, Problem
 
@@ -133,6 +140,10 @@ def _held(matrix: Any, where: str) -> Rows:
     if isinstance(matrix, h5py.Dataset | zarr.Array):
         return DenseDiskRows(matrix)
     if issparse(matrix):
+        try:
+            check_sparse(matrix)
+        except OSError as error:
+            raise damaged(where, error) from error
         note = None
         if matrix.format != "csr":
             note = f"the matrix is {matrix.format}: a csr copy of it is held in memory"

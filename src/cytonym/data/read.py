@@ -20,6 +20,7 @@ from cytonym.data.anndata_rows import open_anndata, open_anndata_file
 from cytonym.data.choose import choose, feature_space, genes_problem, layer_names, structure
 from cytonym.data.contents import Contents
 from cytonym.data.joined import Opened, facts_of, join, open_modalities
+from cytonym.data.rows import check_sparse
 from cytonym.data.source import Cells, Part, damaged, guarded
 from cytonym.data.tenx import find_matrix, open_mtx_folder, open_tenx_h5
 from cytonym.disk.stamps import Stamp
@@ -117,6 +118,10 @@ def read_obsm(path: str | Path, name: str) -> np.ndarray:
             remedy = suggest(name, there) if there else "obsm is empty: annotate the cells first"
             raise DataError(Problem(f"there is no obsm[{name!r}]", remedy), subject=path.name)
         values: Any = read_elem(root["obsm"][name])
+    try:
+        check_sparse(values)
+    except OSError as error:
+        raise damaged(path.name, error) from error
     values = np.asarray(values.toarray() if issparse(values) else values)
     if values.ndim != 2 or values.dtype.kind not in "fiu":
         what = f"obsm[{name!r}] is {values.shape} of {values.dtype}, and no embedding"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -74,21 +76,34 @@ def stored(matrix: Any, observed: bool) -> csr_matrix:
 
 
 def whole(kind: type, values: tuple[Any, Any, Any], shape: tuple[int, int]) -> Any:
-    """A sparse matrix of what a file holds, once its pointers and indices are inside of it.
+    """A sparse matrix of what a file holds; an OSError as of :func:`check_sparse`."""
+    with _together():
+        matrix = kind(values, shape=shape)
+    check_sparse(matrix)
+    return matrix
+
+
+def check_sparse(matrix: Any) -> None:
+    """Whether the pointers and indices of a csr or csc matrix lie inside of it.
 
     scipy trusts them: an index beyond the last column is written to wherever it points.
 
     Raises
     ------
     OSError
-        They are not.
+        They do not.
     """
+    if hasattr(matrix, "check_format"):
+        with _together():
+            matrix.check_format(full_check=True)
+
+
+@contextmanager
+def _together() -> Iterator[None]:
     try:
-        matrix = kind(values, shape=shape)
-        matrix.check_format(full_check=True)
+        yield
     except ValueError as error:
         raise OSError(f"a sparse matrix does not hold together: {error}") from error
-    return matrix
 
 
 @dataclass(frozen=True, eq=False)

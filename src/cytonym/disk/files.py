@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import stat
 import sys
@@ -28,7 +29,7 @@ def replacing(out: Path, *, like: os.stat_result | None = None) -> Iterator[Path
     """A temporary name beside ``out``, which takes its place once the block ends well.
 
     The ending is that of ``out``, by which some libraries go. The file gets the owner and
-    permissions of ``like``; without, the permissions of what it replaces, or of any new file.
+    permissions of ``like``, without it those of what it replaces, or of any new file.
 
     Raises
     ------
@@ -36,17 +37,17 @@ def replacing(out: Path, *, like: os.stat_result | None = None) -> Iterator[Path
         The system refuses it, as where the disk is full; what was there before is unchanged.
     """
     with writing(out):
-        handle, name = tempfile.mkstemp(
-            prefix=f".{out.name}.", suffix=out.suffix.lower(), dir=out.parent
-        )
-        os.close(handle)
-        partial = Path(name)
+        if like is None and out.exists():
+            like = out.stat()
+        partial = _hidden(out, out.suffix.lower())
+        # The umask says what others may do with a new file.
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o666 if like is None else 0o600))
         try:
             yield partial
             if like is not None:
                 with suppress(PermissionError):  # a file of somebody else becomes one's own
                     os.chown(partial, like.st_uid, like.st_gid)
-            partial.chmod(_mode(out, 0o666) if like is None else stat.S_IMODE(like.st_mode))
+                partial.chmod(stat.S_IMODE(like.st_mode))
             settle(partial)
             os.replace(partial, out)
         finally:
@@ -58,23 +59,22 @@ def replacing_folder(out: Path) -> Iterator[Path]:
     """As :func:`replacing`, for a folder: the temporary one is there and empty."""
     out = out.resolve()  # of a link, what it leads to
     with writing(out):
-        name = tempfile.mkdtemp(prefix=f".{out.name}.", suffix=out.suffix, dir=out.parent)
-        partial = Path(name)
+        bits = stat.S_IMODE(out.stat().st_mode) if out.exists() else None
+        partial = _hidden(out, out.suffix)
+        partial.mkdir(0o777 if bits is None else 0o700)
         try:
             yield partial
-            partial.chmod(_mode(out, 0o777))
+            if bits is not None:
+                partial.chmod(bits)
             settle_all(partial)
             _swap(partial, out)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def _mode(out: Path, new: int) -> int:
-    """The permissions of ``out``; where it is not there, ``new`` less what the user's umask takes."""
-    if out.exists():
-        return stat.S_IMODE(out.stat().st_mode)
-    os.umask(mask := os.umask(0o077))  # there is no other way to ask
-    return new & ~mask
+def _hidden(out: Path, ending: str) -> Path:
+    """A name beside ``out`` that nobody has."""
+    return out.with_name(f".{out.name}.{secrets.token_hex(4)}{ending}")
 
 
 @contextmanager

@@ -108,7 +108,8 @@ def totals(
 
 def levels(block: csr_matrix, modality: str) -> Any:
     """Values of ATAC as 0 and 1, others as log1p of counts per 10,000; float64."""
-    value: Any = csr_matrix(block, dtype=np.float64)
+    value: Any = csr_matrix(block, dtype=np.float64, copy=True)
+    value.sum_duplicates()  # a file may hold a value in parts
     if modality == "atac":
         value.data = (value.data > 0).astype(np.float64)
         return value

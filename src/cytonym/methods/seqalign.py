@@ -69,14 +69,16 @@ class SeqalignOptions(Options):
     layer: int = Field(-1, description="embedder=transformer: whose states; -1 = the last one's")
     both_strands: bool = Field(False, description="embedder=transformer: mean of both strands")
     half: bool = Field(False, description="embedder=transformer: compute in float16")
-    channels: PositiveInt = Field(288, description="embedder=cnn: channels of the first layer")
+    channels: PositiveInt = Field(
+        288, le=1 << 16, description="embedder=cnn: channels of the first layer"
+    )
     embeddings: File | None = Field(None, description="embedder=precomputed: an .npz file")
     change: Literal["none", "shuffled", "mutated", "random"] = Field(
         "none", description="spoil the DNA first, to see what it is worth"
     )
     mutated: Share = Field(0.3, description="change=mutated: share of the bases")
     dim: PositiveInt = Field(64, le=1024, description="h, width of a cell's embedding")
-    trunk_hidden: PositiveInt = Field(512, description="hidden layer of the trunk")
+    trunk_hidden: PositiveInt = Field(512, le=1 << 16, description="hidden layer of the trunk")
     trunk_cells: PositiveInt = Field(4096, description="reference cells the trunk is learned from")
     trunk_epochs: PositiveInt = Field(100, description="most epochs of the trunk")
     trunk_lr: PositiveFloat = Field(1e-3, description="learning rate of the trunk")
@@ -92,8 +94,8 @@ class SeqalignOptions(Options):
     hidden: PositiveInt = Field(128, description="width of the hidden layers")
     dropout: float = Field(0.1, ge=0, lt=1, description="after the first layer")
     first_step: bool = Field(True, description="one propagation in the first layer too")
-    source_steps: NonNegativeInt = Field(0, description="in the second, in the reference")
-    target_steps: NonNegativeInt = Field(10, description="K, in the second, in the query")
+    source_steps: NonNegativeInt = Field(0, le=1000, description="in the second, in the reference")
+    target_steps: NonNegativeInt = Field(10, le=1000, description="K, in the second, in the query")
     teleport: Share = Field(0.1, description="share of its own that a cell keeps in every step")
     align: Literal["adversarial", "mmd", "coral", "none"] = Field(
         "adversarial", description="what draws the data sets together"
@@ -194,6 +196,17 @@ class SeqalignNet(nn.Module):
     def note(self) -> str:
         """By what the query was found to differ."""
         return SAID[self.explained]
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """What is said of the cells of both data sets has to be of these cells and types."""
+        found = super().load_state_dict(*args, **kwargs)
+        for number, one in enumerate(self.domains):
+            assert isinstance(one, Domain)
+            cells, width = one.graph.x.shape
+            of_types = ((one.y >= -1) & (one.y < self.n_types)).all()
+            if one.y.shape != (cells,) or one.mean.shape != (width,) or not of_types:
+                raise ValueError(f"types or mean of data set {number} are not those of its cells")
+        return found
 
     def domain(self, number: int) -> Domain:
         """The reference (0), or the query (1), which is the reference where none was given."""

@@ -55,6 +55,10 @@ class Graph(Grown):
     def __len__(self) -> int:
         return len(self.x)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A sparse matrix can be neither copied nor pickled; it is made anew."""
+        return {**self.__dict__, "_matrix": None}
+
     def build(self, x: Tensor, k: int, part: Tensor | None = None) -> None:
         """Join the cells ``x``; with ``part`` (int, by cell) only those of one part."""
         n = len(x)
@@ -116,6 +120,7 @@ class Graph(Grown):
         self._matrix = None
         super()._load_from_state_dict(state_dict, prefix, *rest)
         self._csr(checked=True)
+        self._matrix = None
 
 
 class Near:

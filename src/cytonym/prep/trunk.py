@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from cytonym.dna.cnn import Convolution
-from cytonym.errors import DataError, Problem
+from cytonym.errors import DataError, ModelError, Problem
 from cytonym.types import Blocks, Bound, FeatureSpace, Matrix
 
 log = logging.getLogger("cytonym")
@@ -201,13 +201,15 @@ class SequenceCells:
             problem = Problem(what, "embed them as the peaks of the fit")
             raise DataError(problem, subject="the peaks")
         trunk = self._network(embedded)
-        trunk.load_state_dict(
-            {
-                name.removeprefix("trunk."): torch.from_numpy(np.asarray(array))
-                for name, array in self.learned.items()
-                if name.startswith("trunk.")
-            }
-        )
+        weights = {
+            name.removeprefix("trunk."): torch.from_numpy(np.asarray(array))
+            for name, array in self.learned.items()
+            if name.startswith("trunk.")
+        }
+        try:
+            trunk.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ModelError(f"What the model learned of DNA is not whole: {error}") from error
         return self._through(trunk.eval(), embedded)
 
     def state(self) -> dict[str, np.ndarray]:
@@ -215,7 +217,11 @@ class SequenceCells:
         return self.learned
 
     def restore(self, state: Mapping[str, np.ndarray]) -> Self:
-        """Take them back."""
+        """Take them back; a ValueError where something lacks."""
+        if lacking := {"reader", "penalty", "center", "scale"} - {*state}:
+            raise ValueError(f"what was learned of the DNA lacks {', '.join(sorted(lacking))}")
+        if any(state[name].shape != (self.dim,) for name in ("center", "scale")):
+            raise ValueError(f"cells are not placed by {self.dim} numbers")
         self.learned = dict(state)
         return self
 

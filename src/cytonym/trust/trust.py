@@ -81,13 +81,21 @@ class Held:
         )
 
 
-class Facts(BaseModel):
+class Tested(BaseModel):
+    """On how many held-out cells, and their calibration error without and with temperatures."""
+
+    n: int
+    ece_before: float
+    ece_after: float
+
+
+class TrustFacts(BaseModel):
     """What the manifest says of it (:meth:`Trust.to_dict`)."""
 
     temperatures: dict[str, PositiveFloat]
     least: dict[str, int]
     patterns: dict[str, int]
-    facts: dict[str, float]
+    facts: Tested
     moved: bool = False
 
 
@@ -221,7 +229,7 @@ class Trust:
     @classmethod
     def restore(cls, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
         """Back from ``state()`` and ``to_dict()``."""
-        told, two = Facts.model_validate(facts), dict(under("doublets/", arrays))
+        told, two = TrustFacts.model_validate(facts), dict(under("doublets/", arrays))
         return cls(
             Temperatures(told.temperatures),
             Held(**dict(under("held/", arrays))),
@@ -229,7 +237,7 @@ class Trust:
             Quality(told.least),
             Doublets.restore(two) if two else None,
             told.patterns,
-            facts["facts"],
+            told.facts.model_dump(),
             told.moved,
         )
 
