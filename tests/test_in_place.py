@@ -288,7 +288,7 @@ def test_a_system_that_cannot_exchange_folders_is_told_and_the_store_stays(
         raise OSError("no")
 
     for module in ("exchange", "stores", "files"):
-        monkeypatch.setattr(f"cytonym.{module}.exchange", cannot)
+        monkeypatch.setattr(f"cytonym.disk.{module}.exchange", cannot)
     with pytest.raises(OptionError, match="cannot be changed safely"):
         world.calls.write(store)
     assert fingerprint(store) == before
