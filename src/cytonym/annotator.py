@@ -37,7 +37,7 @@ from cytonym.loading import (
     why,
 )
 from cytonym.memory import Memory
-from cytonym.methods import Completes, Method, Views, get, with_options
+from cytonym.methods import Completes, Method, Views, get, with_weights
 from cytonym.nn.threads import threads_for
 from cytonym.opening import Data, Opened, open_for
 from cytonym.options import Options, parse
@@ -403,7 +403,8 @@ class Annotator:
                 "cells (too few, or an older model); fit it again, or do without --fast."
             )
         way = inputs(self.transforms, self.method.targets(options), self.spaces)
-        net = with_options(self.method, options, self.net, way.widths, len(self.label_names))
+        n_types = len(self.label_names)
+        net = with_weights(self.method, options, way.widths, n_types, self.net.state_dict())
         told = {"trust": self.quick.trust, "quick": None, "note": self.quick.note}
         return replace(self, options=options, net=net, **told)
 
@@ -518,6 +519,8 @@ def load(path: str | Path) -> Annotator:
     try:
         facts = ModelFacts.model_validate(bundle.facts)
         model = _put_together(facts, bundle.weights, bundle.arrays)
+        str(model.report)
+        check_salience(model.salience, len(model.label_names), len(model.feature_names()))
         _try_out(model)
         if model.quick is not None:
             _try_out(model.fast())
@@ -561,8 +564,6 @@ def _put_together(
 
 def _try_out(model: Annotator) -> None:
     """Name cells that are made up, or only place them; what does not fit raises."""
-    str(model.report)
-    check_salience(model.salience, len(model.label_names), len(model.feature_names()))
     way = inputs(model.transforms, model.method.targets(model.options), model.spaces)
     for batch in made_up(model.method, way, model.spaces, model.transforms):
         with torch.inference_mode():

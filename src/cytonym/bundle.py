@@ -157,9 +157,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         told = Manifest.model_validate(manifest)
     except ValidationError as error:
-        one = error.errors()[0]
-        where = ".".join(map(str, one["loc"]))
-        raise ModelError(f"{file} is no manifest of a model: {where}: {one['msg']}.") from None
+        raise ModelError(f"{file} is no manifest of a model: {first_fault(error)}.") from None
     if told.format_version > SCHEMA:
         raise ModelError(
             f"{path} was written by cytonym {told.version} in format "
@@ -168,6 +166,12 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if lacking := {WEIGHTS, FEATURES} - {*told.files}:
         raise ModelError(f"{file} says nothing of {' and '.join(sorted(lacking))}.")
     return manifest
+
+
+def first_fault(error: ValidationError) -> str:
+    """Where the first fact is that is not of its kind, and what it ought to be."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _left_behind(path: Path) -> Path | None:

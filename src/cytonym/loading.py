@@ -16,8 +16,9 @@ from pydantic import BaseModel, ValidationError
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
+from cytonym.bundle import first_fault
 from cytonym.errors import CytonymError
-from cytonym.methods import Method
+from cytonym.methods import Method, with_weights
 from cytonym.options import Options
 from cytonym.prep import Inputs
 from cytonym.trust.reference import under
@@ -88,9 +89,7 @@ def network(
         found, wanted = tuple(weights[name].shape), tuple(one.shape)
         if one.numel() > weights[name].numel() or (name in learned and found != wanted):
             raise ValueError(f"{name} is {found}, where the options want {wanted}")
-    net = method.build(widths, n_types, options)
-    net.load_state_dict(dict(weights))
-    return net.eval()
+    return with_weights(method, options, widths, n_types, weights)
 
 
 def check_salience(salience: Mapping[str, np.ndarray], n_types: int, n_features: int) -> None:
@@ -114,8 +113,7 @@ def check_salience(salience: Mapping[str, np.ndarray], n_types: int, n_features:
 def why(error: Exception) -> str:
     """What is wrong, in a line."""
     if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}."
+        return f"{first_fault(error)}."
     return str(error) if isinstance(error, CytonymError) else f"{error!r}."
 
 

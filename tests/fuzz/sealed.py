@@ -14,6 +14,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,34 +102,31 @@ class Model:
         return Bundle(facts, weights, arrays), "; ".join(told)
 
 
+def _pick(some: Sequence[Any], rng: np.random.Generator) -> Any:
+    return some[int(rng.integers(len(some)))]
+
+
 def _fact(facts: dict[str, Any], rng: np.random.Generator) -> str:
     """A fact at any depth is gone, or another."""
     inside: Any = facts
     way: list[Any] = []
     while True:
-        keys = [*inside] if isinstance(inside, dict) else [*range(len(inside))]
-        if not keys:
-            return "nothing"
-        way.append(keys[int(rng.integers(0, len(keys)))])
+        way.append(_pick([*inside] if isinstance(inside, dict) else range(len(inside)), rng))
         deeper = inside[way[-1]]
-        if not isinstance(deeper, dict | list) or rng.random() < 0.3:
+        if not isinstance(deeper, dict | list) or not deeper or rng.random() < 0.3:
             break
         inside = deeper
     if rng.random() < 0.2:
         del inside[way[-1]]
         return f"{way} gone"
-    inside[way[-1]] = copy.deepcopy(ODD[int(rng.integers(0, len(ODD)))])
+    inside[way[-1]] = copy.deepcopy(_pick(ODD, rng))
     return f"{way} = {inside[way[-1]]!r}"
 
 
 def _array(arrays: dict[str, np.ndarray], rng: np.random.Generator) -> str:
     """An array is gone, of another shape or type, or holds odd values."""
-    names = sorted(arrays)
-    if not names:
-        return "nothing"
-    name = names[int(rng.integers(0, len(names)))]
+    name, kind = _pick(sorted(arrays), rng), int(rng.integers(0, 7))
     one = arrays[name]
-    kind = int(rng.integers(0, 7))
     if kind == 0:
         del arrays[name]
     elif kind == 1:
@@ -148,11 +146,8 @@ def _array(arrays: dict[str, np.ndarray], rng: np.random.Generator) -> str:
 
 def _weight(weights: dict[str, torch.Tensor], rng: np.random.Generator) -> str:
     """A weight is gone, of another shape or type, or not finite."""
-    names = sorted(weights)
-    if not names:
-        return "nothing"
-    name = names[int(rng.integers(0, len(names)))]
-    one, kind = weights[name], int(rng.integers(0, 5))
+    name, kind = _pick(sorted(weights), rng), int(rng.integers(0, 5))
+    one = weights[name]
     if kind == 0:
         del weights[name]
     elif kind == 1:
@@ -166,8 +161,12 @@ def _weight(weights: dict[str, torch.Tensor], rng: np.random.Generator) -> str:
     return f"weight {name} {tuple(one.shape)}, kind {kind}"
 
 
+class Hung(BaseException):
+    """No answer in time; nothing that means to catch errors catches it."""
+
+
 def _hung(*_: object) -> None:
-    raise RuntimeError("it hung")
+    raise Hung
 
 
 def main() -> None:
@@ -181,11 +180,13 @@ def main() -> None:
         signal.alarm(30)
         try:
             said[model.ask(bundle)] += 1
-        except Exception:  # noqa: BLE001
-            said["found"] += 1
+        except (Exception, Hung) as error:  # noqa: BLE001
+            said["hung" if isinstance(error, Hung) else "found"] += 1
             sys.stderr.write(f"{method} {seed}: {told}\n{traceback.format_exc(limit=-4)}\n")
+        finally:
+            signal.alarm(0)
         seed += 1
-    print(f"sealed {method}", dict(said))  # noqa: T201
+    print(f"sealed {method} to seed {seed}", dict(said))  # noqa: T201
 
 
 if __name__ == "__main__":

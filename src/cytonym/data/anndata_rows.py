@@ -23,7 +23,7 @@ from cytonym.data.rows import (
     SparseDiskRows,
     check_sparse,
 )
-from cytonym.data.source import damaged
+from cytonym.data.source import damaged, guarded
 from cytonym.errors import DataError, Problem
 
 
@@ -140,10 +140,8 @@ def _held(matrix: Any, where: str) -> Rows:
     if isinstance(matrix, h5py.Dataset | zarr.Array):
         return DenseDiskRows(matrix)
     if issparse(matrix):
-        try:
+        with guarded(where):
             check_sparse(matrix)
-        except OSError as error:
-            raise damaged(where, error) from error
         note = None
         if matrix.format != "csr":
             note = f"the matrix is {matrix.format}: a csr copy of it is held in memory"

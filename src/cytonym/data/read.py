@@ -118,10 +118,8 @@ def read_obsm(path: str | Path, name: str) -> np.ndarray:
             remedy = suggest(name, there) if there else "obsm is empty: annotate the cells first"
             raise DataError(Problem(f"there is no obsm[{name!r}]", remedy), subject=path.name)
         values: Any = read_elem(root["obsm"][name])
-    try:
+    with guarded(path.name):
         check_sparse(values)
-    except OSError as error:
-        raise damaged(path.name, error) from error
     values = np.asarray(values.toarray() if issparse(values) else values)
     if values.ndim != 2 or values.dtype.kind not in "fiu":
         what = f"obsm[{name!r}] is {values.shape} of {values.dtype}, and no embedding"

@@ -25,11 +25,11 @@ FICLONE = 0x40049409
 
 
 @contextmanager
-def replacing(out: Path, *, like: os.stat_result | None = None) -> Iterator[Path]:
+def replacing(out: Path) -> Iterator[Path]:
     """A temporary name beside ``out``, which takes its place once the block ends well.
 
     The ending is that of ``out``, by which some libraries go. The file gets the owner and
-    permissions of ``like``, without it those of what it replaces, or of any new file.
+    permissions of what it replaces, or those of any new file.
 
     Raises
     ------
@@ -37,8 +37,7 @@ def replacing(out: Path, *, like: os.stat_result | None = None) -> Iterator[Path
         The system refuses it, as where the disk is full; what was there before is unchanged.
     """
     with writing(out):
-        if like is None and out.exists():
-            like = out.stat()
+        like = out.stat() if out.exists() else None
         partial = _hidden(out, out.suffix.lower())
         # The umask says what others may do with a new file.
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o666 if like is None else 0o600))
@@ -107,7 +106,7 @@ def changing_file(file: Path) -> Iterator[Path]:
     """
     file = file.resolve()
     before = file.stat()
-    with replacing(file, like=before) as partial:
+    with replacing(file) as partial:
         copy(file, partial)
         yield partial
         settle(partial)  # may take long, so it goes before the last look at the file

@@ -14,7 +14,7 @@ from cytonym.data.altered import Doubled, Thinned, pairs_of
 from cytonym.data.loader import Feed
 from cytonym.evaluate.splits import sample
 from cytonym.fitting.run import Fitted, Task, predict
-from cytonym.methods import Method, with_options
+from cytonym.methods import Method, with_weights
 from cytonym.quick import Quick
 from cytonym.trust.axes import VALUES, Axes
 from cytonym.trust.doublets import MADE
@@ -90,8 +90,8 @@ def learn_quick(
 
 def _hurried(method: Method, quick: Any, fitted: Fitted, task: Task) -> Fitted:
     """The same weights with the options ``quick``."""
-    widths = fitted.feed.inputs.widths
-    return replace(fitted, net=with_options(method, quick, fitted.net, widths, len(task.names)))
+    widths, weights = fitted.feed.inputs.widths, fitted.net.state_dict()
+    return replace(fitted, net=with_weights(method, quick, widths, len(task.names), weights))
 
 
 def ask(method: Method, fitted: Fitted, feed: Feed, axes: Mapping[str, Axes]) -> Said:

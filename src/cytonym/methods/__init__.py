@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 
 from cytonym.errors import OptionError, suggest
-from cytonym.methods.base import Completes, Explains, Generates, Method, Needs, Views, with_options
+from cytonym.methods.base import Completes, Explains, Generates, Method, Needs, Views, with_weights
 
 __all__ = [
     "Completes",
@@ -19,7 +19,7 @@ __all__ = [
     "Views",
     "get",
     "registry",
-    "with_options",
+    "with_weights",
 ]
 
 

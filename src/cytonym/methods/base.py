@@ -96,13 +96,17 @@ class Method(ABC, Generic[Opts]):
         """What the network says about a batch (in eval mode)."""
 
 
-def with_options(
-    method: Method[Opts], options: Opts, net: nn.Module, widths: Mapping[str, int], n_types: int
+def with_weights(
+    method: Method[Opts],
+    options: Opts,
+    widths: Mapping[str, int],
+    n_types: int,
+    weights: Mapping[str, Tensor],
 ) -> nn.Module:
-    """The weights of ``net`` in a network of other options, in eval mode."""
-    made = method.build(widths, n_types, options)
-    made.load_state_dict(net.state_dict())
-    return made.eval()
+    """A network that holds ``weights``, as its ``state_dict`` names them; in eval mode."""
+    net = method.build(widths, n_types, options)
+    net.load_state_dict(dict(weights))
+    return net.eval()
 
 
 def part(name: str) -> Callable[[nn.Module], nn.Module]:

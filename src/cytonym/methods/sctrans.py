@@ -237,8 +237,7 @@ class Visible:
     def spread(self, groups: Tensor, c: int) -> Float[Tensor, "cells visible dim"]:
         """To each visible token the row of its group of ``c`` neighbours."""
         if self.whole:
-            rows = groups.unsqueeze(2).expand(-1, -1, c, -1).flatten(1, 2)
-            return rows[:, : self.total]
+            return groups.repeat_interleave(c, dim=1)[:, : self.total]
         index = (self.index // c).unsqueeze(2).expand(-1, -1, groups.shape[2])
         return groups.gather(1, index)
 

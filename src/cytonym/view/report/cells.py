@@ -24,7 +24,7 @@ from cytonym.data.joined import facts_of
 from cytonym.data.labels import UNLABELLED
 from cytonym.data.read import open_contents
 from cytonym.data.rows import check_sparse
-from cytonym.data.source import damaged
+from cytonym.data.source import damaged, guarded
 from cytonym.errors import DataError, Problem, suggest
 from cytonym.view.report.facts import Answers
 
@@ -190,10 +190,8 @@ def matrix(found: Annotated, name: str) -> np.ndarray:
     """``obsm[name]`` as ``(cells, dim)`` float; a DataError where it is none."""
     values: Any = found.obsm[name]
     values = values.to_numpy() if isinstance(values, pd.DataFrame) else values
-    try:
+    with guarded(found.name):
         check_sparse(values)
-    except OSError as error:
-        raise damaged(found.name, error) from error
     values = np.asarray(values.toarray() if issparse(values) else values)
     if values.ndim != 2 or values.shape[1] < 2 or values.dtype.kind not in "fiu":
         what = f"obsm[{name!r}] is {values.shape} of {values.dtype}, and cannot be drawn"
