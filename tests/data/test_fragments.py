@@ -108,6 +108,7 @@ def test_counts_are_those_of_a_plain_loop_whatever_the_blocks(data, tmp_path_fac
     ("lines", "message"),
     [
         (["chr1\t5\tten\tA"], r"line 2 is .chr1\\t5\\tten"),
+        (["chr1\t5\t1e2147483650\tA"], r"line 2 is .chr1\\t5\\t1e2147483650"),
         (["chr1\t5\t10"], "it is no fragments file: line 2"),
         ([], "it has no lines"),
         (

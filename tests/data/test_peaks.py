@@ -13,7 +13,15 @@ import cytonym
 from cytonym.data.align import align, match, misfit, space_of
 from cytonym.data.peaks import match_peaks
 from cytonym.data.read import open_cells
-from cytonym.dna.intervals import build_of, intervals, parse_intervals, style, ucsc
+from cytonym.disk.numbers import numbers
+from cytonym.dna.intervals import (
+    build_of,
+    interval_names,
+    intervals,
+    parse_intervals,
+    style,
+    ucsc,
+)
 from cytonym.errors import DataError
 from cytonym.types import FeatureSpace
 
@@ -237,6 +245,14 @@ def test_coordinates_as_text_as_fractions_and_with_commas_are_read_and_impossibl
     assert matched(cells.spaces["atac"], REFERENCE)[0] == [[1, 0, 0], [0, 0, 1]]
     table = parse_intervals(["chr1:1,000-1,500", "chr1:500-100", "chr1:1-99999999999999999999"])
     assert table.to_numpy().tolist() == [["chr1", 1000, 1500], ["", 0, 0], ["", 0, 0]]
+
+
+def test_coordinates_that_are_far_beyond_all_numbers_are_none():
+    """``pandas.to_numeric`` would end the process."""
+    assert np.isnan(numbers(["1e21x", "1_0", None, "", "0x1", 10**400])).all()
+    assert numbers(["1e2147483650", " 7 ", 3, "-2.5"]).tolist() == [np.inf, 7, 3, -2.5]
+    var = pd.DataFrame({"chr": ["1", "1"], "start": ["1", "2"], "end": ["50", "1e2147483650"]})
+    assert interval_names(var) is None
 
 
 def test_a_peak_without_coordinates_among_others_is_matched_by_its_name():

@@ -39,6 +39,9 @@ def test_lines_that_hold_no_gene_are_told_together(tmp_path):
         "2 of 5 lines hold no interval; first: line 6, chr2 9 5 A . +",
         "1 of 5 lines have no strand; first: line 7, chr2 x 5 B . .",
     ]
+    path.write_text("chr1\t1\t1e2147483650\tA\t.\t+\nchr1\t1\t1_0\tA\t.\t+\n")
+    with pytest.raises(DataError, match="2 of 2 lines hold no interval"):
+        read_genes(path)
     path.write_text("chr1\t1\t2\tA\n")
     with pytest.raises(DataError, match="1 lines have fewer than six columns; first: line 1"):
         read_genes(path)

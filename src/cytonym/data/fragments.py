@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from cytonym.data.peaks import another_genome
 from cytonym.data.source import damaged
+from cytonym.disk.numbers import BY_PYTHON
 from cytonym.dna.intervals import build_of, chromosomes, interval_library
 from cytonym.errors import DataError, OptionError, Problem
 
@@ -141,6 +142,7 @@ def _blocks(path: Path, *, progress: bool) -> Iterator[pd.DataFrame]:
                 names=FIELDS,
                 dtype={"chrom": "category", "start": np.int64, "end": np.int64, "barcode": str},
                 chunksize=BLOCK_LINES,
+                float_precision=BY_PYTHON,
             )
             for block in blocks:
                 _check(block, path, head)

@@ -14,6 +14,7 @@ from cytonym.datasets.assemble import assembled, labelled, paired, peak_names
 from cytonym.datasets.multiome import LABELS, with_labels
 from cytonym.datasets.tables import fact_table, lines_of, number_table, triplets
 from cytonym.datasets.texts import reading, text, wrong
+from cytonym.disk.numbers import BY_PYTHON
 
 SHARE = {
     "rna": "GSM4156608_skin.late.anagen.rna.counts.txt.gz",
@@ -134,7 +135,9 @@ def _rates(path: Path, cells: np.ndarray) -> tuple[np.ndarray, pd.Index]:
     wanted = pd.Index(cells)
     found = []
     with text(path).opened() as lines:
-        chunks = pd.read_csv(lines, sep="\t", header=None, chunksize=1 << 20)
+        chunks = pd.read_csv(
+            lines, sep="\t", header=None, chunksize=1 << 20, float_precision=BY_PYTHON
+        )
         for chunk in chunks:
             if chunk.shape[1] < 6:
                 what = f"its lines have {chunk.shape[1]} fields, not 6 (cell, promoter, ..., rate)"

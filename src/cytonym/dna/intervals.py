@@ -6,7 +6,7 @@ Intervals are 0-based and half-open; chromosomes are named as UCSC does (``chr1`
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cytonym.disk.numbers import numbers
 from cytonym.errors import DataError, Problem, install
 from cytonym.types import FeatureSpace
 
@@ -27,6 +28,9 @@ COLUMNS = (
     ("end", "chromend", "stop"),
 )
 """What the columns of coordinates are called, in any case."""
+
+FARTHEST = 2**53
+"""Beyond it float64 does not hold every whole number."""
 
 BUILDS = {
     "hg19": ("hg19", "grch37"),
@@ -73,7 +77,7 @@ def _written(space: FeatureSpace) -> np.ndarray | None:
 def parse_intervals(values: Sequence[str] | np.ndarray) -> pd.DataFrame:
     """Text to ``chrom, start, end``; what is no interval gets chrom ``""``."""
     parts = pd.Series(np.asarray(values, dtype=object)).str.extract(INTERVAL)
-    start, end = (_numbers(parts[column].str.replace(",", "")) for column in (1, 2))
+    start, end = (_whole(parts[column].str.replace(",", "")) for column in (1, 2))
     known = start < end  # NaN is not
     return pd.DataFrame(
         {
@@ -84,9 +88,10 @@ def parse_intervals(values: Sequence[str] | np.ndarray) -> pd.DataFrame:
     )
 
 
-def _numbers(values: pd.Series) -> np.ndarray:
-    """``(features,)`` float64 of text or numbers; NaN where it is no whole number."""
-    found = np.asarray(pd.to_numeric(values.astype(object), errors="coerce"), dtype=np.float64)
+def _whole(values: Iterable[Any]) -> np.ndarray:
+    """``(values,)`` float64 of text or numbers; NaN where it is no whole number."""
+    found = numbers(values)
+    found[~(np.abs(found) < FARTHEST)] = np.nan
     return np.where(found % 1 == 0, found, np.nan)
 
 
@@ -103,11 +108,11 @@ def interval_names(var: pd.DataFrame) -> np.ndarray | None:
     if None in found:
         return None
     chrom, *ends = (var[column].to_numpy(dtype=object) for column in found)
-    start, end = (_numbers(pd.Series(one)) for one in ends)
+    start, end = (_whole(one) for one in ends)
     if not np.isfinite([start, end]).all():
         return None
-    numbers = {"start": start.astype(np.int64), "end": end.astype(np.int64)}
-    table = pd.DataFrame({"chrom": chrom.astype(str), **numbers})
+    places = {"start": start.astype(np.int64), "end": end.astype(np.int64)}
+    table = pd.DataFrame({"chrom": chrom.astype(str), **places})
     return interval_text(table).to_numpy().astype(str)
 
 

@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cytonym.dna.intervals import chromosomes, interval_library, interval_text
+from cytonym.disk.numbers import numbers
+from cytonym.dna.intervals import (
+    FARTHEST,
+    chromosomes,
+    interval_library,
+    interval_text,
+)
 from cytonym.errors import DataError, OptionError, Problem
 
 COLUMNS = ("chrom", "start", "end", "gene", "strand")
@@ -54,8 +60,9 @@ def read_genes(path: str | Path) -> pd.DataFrame:
         [(fields[0], fields[1], fields[2], fields[3], fields[5].strip()) for _, fields in lines],
         columns=pd.Index(COLUMNS),
     )
-    start, end = (pd.Series(pd.to_numeric(table[c], errors="coerce")) for c in ("start", "end"))
-    no_interval = ~((start >= 0) & (start < end) & (start % 1 == 0) & (end % 1 == 0))
+    start, end = (pd.Series(numbers(table[column])) for column in ("start", "end"))
+    at = (start >= 0) & (start < end) & (end < FARTHEST)
+    no_interval = ~(at & (start % 1 == 0) & (end % 1 == 0))
     no_strand = ~table["strand"].isin(["+", "-"])
     problems = []
     for wrong, what, remedy in (

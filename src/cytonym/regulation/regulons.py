@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import stats
 from scipy.sparse import csr_matrix
 
+from cytonym.disk.numbers import numbers
 from cytonym.errors import DataError, OptionError, Problem
 from cytonym.regulation.matrices import dense, moments, product, size
 from cytonym.types import Matrix
@@ -135,7 +136,7 @@ def read_edges(path: str | Path) -> pd.DataFrame:
     if None not in at:
         found = table.iloc[1:, at].set_axis(pd.Index(["factor", "gene"]), axis=1)
         signed = next((head.index(name) for name in SIGN if name in head), None)
-        sign = np.nan if signed is None else pd.to_numeric(table.iloc[1:, signed], errors="coerce")
+        sign = np.nan if signed is None else numbers(table.iloc[1:, signed])
     elif len(head) > 2 and {*table.iloc[:, 2].str.lower()} <= {*_TRRUST}:  # has no header
         found = table.iloc[:, :2].set_axis(pd.Index(["factor", "gene"]), axis=1)
         sign = table.iloc[:, 2].str.lower().map(_TRRUST)
