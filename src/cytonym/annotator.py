@@ -258,6 +258,7 @@ class Annotator:
         layer: str | None = None,
         modalities: Mapping[str, str] | None = None,
         device: str = "auto",
+        max_memory: Memory | None = None,
     ) -> Decoded:
         """What a modality of ``data`` looks like without noise, as a matrix that is computed where
         it is looked at.
@@ -272,14 +273,19 @@ class Annotator:
             Denoise by the code of this modality (or ``"joint"``); default: ``modality`` itself.
         device
             As for :meth:`annotate`.
+        max_memory
+            What the process may take, as bytes or ``"4GB"``: with little, fewer cells are
+            computed at once.
 
         Raises
         ------
         OptionError
-            The method cannot denoise, or the modality is not one of the model's or the data's.
+            The method cannot denoise, the modality is not one of the model's or the data's, or
+            not even one cell fits into ``max_memory``.
         """
         how = Reading(genes, layer, modalities)
-        return decoded(self, data, how, target=modality, source=source, device=device)
+        work: dict[str, Any] = {"device": device, "max_memory": max_memory}
+        return decoded(self, data, how, target=modality, source=source, **work)
 
     def generate(
         self,
@@ -291,6 +297,7 @@ class Annotator:
         layer: str | None = None,
         modalities: Mapping[str, str] | None = None,
         device: str = "auto",
+        max_memory: Memory | None = None,
     ) -> Decoded:
         """The modality ``target`` of cells in which it was not measured, from another one.
 
@@ -304,15 +311,20 @@ class Annotator:
             From which; default: the model's other modality.
         device
             As for :meth:`annotate`.
+        max_memory
+            What the process may take, as bytes or ``"4GB"``: with little, fewer cells are
+            computed at once.
 
         Raises
         ------
         OptionError
-            The method cannot generate, or the model or the data lack one of the modalities.
+            The method cannot generate, the model or the data lack one of the modalities, or not
+            even one cell fits into ``max_memory``.
         """
         how = Reading(genes, layer, modalities)
         source = source or next((name for name in self.spaces if name != target), None)
-        return decoded(self, data, how, target=target, source=source, device=device)
+        work: dict[str, Any] = {"device": device, "max_memory": max_memory}
+        return decoded(self, data, how, target=target, source=source, **work)
 
     def complete(
         self,

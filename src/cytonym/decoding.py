@@ -20,15 +20,19 @@ from cytonym.data.joined import join
 from cytonym.data.loader import Feed
 from cytonym.data.read import Reading, open_read
 from cytonym.data.source import Cells
-from cytonym.dense import check_target, write_blocks
+from cytonym.dense import ROWS, check_target, write_blocks
 from cytonym.device import pick
 from cytonym.errors import OptionError, suggest
+from cytonym.memory import FACTS, Memory, check_fits, in_bytes, resident
 from cytonym.methods import Generates, Method
-from cytonym.opening import Data, Opened
+from cytonym.opening import Data, Opened, check_loads
 from cytonym.types import Batch, FeatureSpace
 
 LARGEST = 200_000_000
 """Values that are computed into memory at once, at most."""
+
+TIMES = 5
+"""Times that decoded values are in memory while a block of them is computed and written."""
 
 PER_CELL = 1e4
 """Counts, in the genes that the model reads, that decoded RNA is given for."""
@@ -72,6 +76,8 @@ class Decoded:
         What the user should know.
     read
         The file that is read, or None.
+    size
+        Cells that are computed at once.
     """
 
     modality: str
@@ -84,6 +90,7 @@ class Decoded:
     _method: Generates = field(repr=False)
     _net: nn.Module = field(repr=False)
     _device: torch.device = field(repr=False)
+    size: int = ROWS
 
     @property
     def cells(self) -> np.ndarray:
@@ -128,7 +135,7 @@ class Decoded:
 
     def blocks(
         self,
-        size: int = 512,
+        size: int | None = None,
         *,
         rows: np.ndarray | None = None,
         columns: np.ndarray | None = None,
@@ -139,7 +146,7 @@ class Decoded:
         if columns is not None:
             wanted = torch.from_numpy(np.asarray(columns, np.int64)).to(self._device)
         scale = PER_CELL if self.modality == "rna" else 1.0
-        for places, batch in feed.batches(size):
+        for places, batch in feed.batches(size or self.size):
             batch = batch.to(self._device)
             self._net.to(self._device)  # whoever named cells meanwhile has taken it away
             with torch.inference_mode():
@@ -209,6 +216,7 @@ def decoded(
     target: str | None,
     source: str | None,
     device: str,
+    max_memory: Memory | None = None,
 ) -> Decoded:
     """The modality ``target`` of ``data``, by the code of ``source`` (default: its own)."""
     method, where = model.method, pick(device)
@@ -232,9 +240,20 @@ def decoded(
         )
     space = opened.feed.source.spaces[target]
     kept = space.take(opened.feed.inputs.counts[target])
-    obs = opened.cells.obs
-    path, net = opened.cells.path, model.net.eval()
-    return Decoded(target, source, obs, kept, opened.notes, path, opened.feed, method, net, where)
+    size = _at_once(opened, len(kept), max_memory)
+    work = (opened.feed, method, model.net.eval(), where, size)
+    return Decoded(target, source, opened.cells.obs, kept, opened.notes, opened.cells.path, *work)
+
+
+def _at_once(opened: Opened, features: int, limit: Memory | None) -> int:
+    """Cells whose values are computed at once; an OptionError where not even one fits."""
+    if limit is None:
+        return ROWS
+    check_loads(opened.cells, in_bytes(limit))
+    held = resident() + FACTS * len(opened.feed.rows)
+    one = 4 * (TIMES * features + sum(opened.feed.inputs.widths.values()))
+    check_fits(f"Decoding {features:,} features of a cell", held + one, limit, "give as much")
+    return min(ROWS, (in_bytes(limit) - held) // one)
 
 
 def _known(batch: Batch, source: str) -> Bool[torch.Tensor, " cells"]:
@@ -259,15 +278,16 @@ def write_decoded(parts: Sequence[Decoded], out: str | Path, *, progress: bool =
         )
         for one in parts
     }
+    size = min(one.size for one in parts)
     total = sum(len(one.cells) for one in parts)
     with tqdm(total=total, desc="decoding", unit="cell", disable=not progress) as bar:
 
         def walk(one: Decoded) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            for rows, values in one.blocks():
+            for rows, values in one.blocks(size):
                 yield rows, values
                 bar.update(len(rows))
 
-        write_blocks(out, tables, {one.modality: walk(one) for one in parts})
+        write_blocks(out, tables, {one.modality: walk(one) for one in parts}, size=size)
 
 
 def with_generated(

@@ -12,7 +12,7 @@ import numpy as np
 import zarr
 from anndata import AnnData
 
-from cytonym.disk.files import replacing, replacing_folder
+from cytonym.disk.files import check_room, replacing, replacing_folder
 from cytonym.disk.hdf5 import hdf5, write_anndata, write_mudata
 from cytonym.disk.stores import is_store
 from cytonym.errors import OptionError
@@ -20,7 +20,8 @@ from cytonym.errors import OptionError
 Blocks = Iterable[tuple[np.ndarray, np.ndarray]]
 """Row numbers and values ``(rows, features)``, all rows once."""
 
-CHUNK = (512, 1024)
+ROWS, COLUMNS = 512, 1024
+"""Of a chunk that is written at once, at most."""
 
 
 def check_target(out: Path, *read: Path | None, several: bool) -> None:
@@ -40,7 +41,9 @@ def check_target(out: Path, *read: Path | None, several: bool) -> None:
         raise OptionError(f"There is no folder {out.absolute().parent}; create it first.")
 
 
-def write_blocks(out: Path, tables: Mapping[str, AnnData], values: Mapping[str, Blocks]) -> None:
+def write_blocks(
+    out: Path, tables: Mapping[str, AnnData], values: Mapping[str, Blocks], *, size: int = ROWS
+) -> None:
     """Write ``tables`` with a matrix each, float16 in ``.zarr``, float32 in HDF5.
 
     Parameters
@@ -51,8 +54,19 @@ def write_blocks(out: Path, tables: Mapping[str, AnnData], values: Mapping[str, 
         By modality, everything but X: one is written as AnnData, several as MuData.
     values
         By modality, the blocks of X.
+    size
+        Rows of a block.
+
+    Raises
+    ------
+    CytonymError
+        There is no room for them. Not known before of ``.zarr``, which is compressed.
     """
     zarred = out.suffix.lower() == ".zarr"
+    if not zarred:
+        needed = sum(4 * table.n_obs * table.n_vars for table in tables.values())
+        remedy = "free some, write to another disk (--out), or to a .zarr, which takes half or less"
+        check_room("a matrix", needed, out.absolute().parent, remedy)
     with (replacing_folder if zarred else replacing)(out) as partial:
         _write_tables(partial, tables)
         if zarred:
@@ -62,7 +76,7 @@ def write_blocks(out: Path, tables: Mapping[str, AnnData], values: Mapping[str, 
         with store as root:
             for name, table in tables.items():
                 group = root if len(tables) == 1 else root["mod"][name]
-                _write_matrix(group, table.shape, values[name], "f2" if zarred else "f4")
+                _write_matrix(group, table.shape, values[name], "f2" if zarred else "f4", size)
         if zarred:
             _consolidate(partial)
 
@@ -87,8 +101,10 @@ def _consolidate(path: Path) -> None:
         zarr.consolidate_metadata(str(path))
 
 
-def _write_matrix(group: Any, shape: tuple[int, int], blocks: Blocks, dtype: str) -> None:
-    chunks = tuple(max(min(most, size), 1) for most, size in zip(CHUNK, shape, strict=True))
+def _write_matrix(
+    group: Any, shape: tuple[int, int], blocks: Blocks, dtype: str, size: int
+) -> None:
+    chunks = (max(min(size, shape[0]), 1), max(min(COLUMNS, shape[1]), 1))
     if "X" in group:
         del group["X"]
     create = group.create_array if hasattr(group, "create_array") else group.create_dataset

@@ -7,8 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-from cytonym.errors import OptionError
-from cytonym.memory import Memory, in_bytes, resident, words
+from cytonym.memory import FACTS, Memory, check_fits, in_bytes, resident, words
 from cytonym.opening import Opened, check_loads
 from cytonym.result import Annotation
 
@@ -16,9 +15,6 @@ log = logging.getLogger("cytonym")
 
 MANY = 50_000
 """Cells whose naming takes long enough to tell how long."""
-
-FACTS = 350
-"""Bytes of a cell's name, label, set and the like (``docs/scale.md``)."""
 
 
 class Model(Protocol):
@@ -83,24 +79,16 @@ def foretell(
     n = len(opened.feed.rows)
     if max_memory is None and n < MANY:
         return
-    limit = None if max_memory is None else in_bytes(max_memory)
-    if limit is not None:
-        check_loads(opened.cells, limit)
+    if max_memory is not None:
+        check_loads(opened.cells, in_bytes(max_memory))
     least = resident() + 8 * min(batch_size, n) * sum(opened.feed.inputs.widths.values())
-    _check(n, least, limit)
+    what, remedy = f"Naming {n:,} cells", "give as much, or a smaller batch_size"
+    check_fits(what, least, max_memory, remedy)
     if n < 2 * batch_size:
         return
     found = forecast(model, opened, part=part, batch_size=batch_size, device=device)
     log.info("%s", found)
-    _check(n, found.memory, limit)
-
-
-def _check(n: int, memory: int, limit: int | None) -> None:
-    if limit is not None and memory > limit:
-        raise OptionError(
-            f"Naming {n:,} cells takes about {words(memory)}, and max_memory is {words(limit)}: "
-            "give as much, or a smaller batch_size."
-        )
+    check_fits(what, found.memory, max_memory, remedy)
 
 
 def _span(seconds: float) -> str:

@@ -19,6 +19,10 @@ WORK = 1024**3
 """What a fit takes beside its libraries and the features that it keeps (``docs/scale.md``)."""
 
 
+FACTS = 350
+"""Bytes of a cell's name, label, set and the like (``docs/scale.md``)."""
+
+
 def in_bytes(memory: Memory) -> int:
     """Bytes of words like ``"4GB"``.
 
@@ -66,8 +70,17 @@ def room(memory: Memory | None) -> int:
     return left
 
 
+def check_fits(what: str, needed: float, limit: Memory | None, remedy: str) -> None:
+    """Raise an :class:`OptionError` where ``what`` takes more than ``limit``, if there is one."""
+    if limit is not None and needed > in_bytes(limit):
+        raise OptionError(
+            f"{what} takes about {words(needed)}, and max_memory is {words(in_bytes(limit))}: "
+            f"{remedy}."
+        )
+
+
 def words(size: float) -> str:
-    """Bytes as people write them: ``3.2 GB``."""
+    """Bytes as people write them: ``3.21 GB``."""
     if size < 1e6:
         return f"{size:,.0f} bytes"
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"
+    return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

@@ -68,8 +68,13 @@ def test_denoise_writes_both_modalities_and_generate_the_one_that_is_not_there(f
         warnings.simplefilter("ignore")
         back = mudata.read_zarr(clean)
     np.testing.assert_allclose(back["rna"].X.astype("f4").sum(1), 1e4, rtol=0.01)
-    done = run("generate", folder / "rna.h5ad", *model, "--to", "atac", "--out", made)
+    to = ("--to", "atac")
+    done = run("generate", folder / "rna.h5ad", *model, *to, "--out", made)
     assert "atac from rna, 120 ×" in done.stdout
+    for words in (("denoise", folder / "both.h5mu"), ("generate", folder / "rna.h5ad", *to)):
+        little = ("--out", folder / "little.zarr", "--max-memory", "1MB")
+        assert "max_memory is 1 MB" in run(*words, *model, *little, code=2).stderr
+        assert not (folder / "little.zarr").exists()
     peaks = ad.read_h5ad(made)
     assert peaks.X.min() >= 0
     assert peaks.X.max() <= 1

@@ -56,6 +56,7 @@ def test_report_ends_with_2_and_a_remedy_and_leaves_no_file(world, tmp_path):
         ((world.out, "--out", out, "--key", "cell_type_prd"), "Did you mean 'cell_type_pred'"),
         ((world.out, "--out", out, "--truth", "celltype"), "Did you mean 'cell_type'"),
         ((world.out, "--out", tmp_path / "page.pdf"), "write --out page.html"),
+        ((world.out, "--out", out, "--max-memory", "1MB"), "max_memory is 1 MB"),
         ((world.out, "--out", tmp_path / "no" / "page.html"), "create it first"),
     ):
         assert said in run("report", *words, code=2).stderr

@@ -1,15 +1,20 @@
 """DCCA: what its parts do, by hand and by behaviour."""
 
+import shutil
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pytest
 import torch
+import zarr
 from scipy.sparse import csr_matrix
 
 import cytonym
-from cytonym.errors import DataError, OptionError
+from cytonym.data.read import Reading
+from cytonym.errors import CytonymError, DataError, OptionError
 from cytonym.methods import get
 from cytonym.methods.dcca import Autoencoder, OpenRows, autoencode, learn_lesson
 from cytonym.nn.likelihoods import divergence
@@ -365,7 +370,6 @@ def test_the_weights_of_a_turn_are_those_with_the_least_loss_on_held_out_cells(p
 
 
 def test_the_held_out_loss_does_not_depend_on_the_blocks(unlabelled, parts):
-    from cytonym.data.read import Reading
     from cytonym.fitting.run import held_loss
 
     feed = unlabelled.opened(parts, Reading()).feed
@@ -397,6 +401,42 @@ def test_both_modalities_are_written_as_mudata(unlabelled, parts, tmp_path):
     np.testing.assert_allclose(back["atac"].X, both[1].frame(), rtol=1e-5, atol=1e-7)
     with pytest.raises(OptionError, match=r"\.zarr or \.h5mu for several"):
         write_decoded(both, tmp_path / "clean.h5ad")
+
+
+def test_with_little_memory_fewer_cells_are_decoded_at_once(unlabelled, parts, monkeypatch):
+    whole = unlabelled.denoise(parts, modality="atac")
+    widths = unlabelled.opened(parts, Reading()).feed.inputs.widths
+    one = 4 * (5 * whole.shape[1] + sum(widths.values()))
+    held = 1000 + 350 * 300
+    monkeypatch.setattr("cytonym.decoding.resident", lambda: 1000)
+    few = unlabelled.denoise(parts, modality="atac", max_memory=held + 7 * one)
+    assert [len(rows) for rows, _ in few.blocks()] == [7] * 42 + [6]
+    np.testing.assert_allclose(few.frame(), whole.frame(), rtol=1e-5)
+    assert unlabelled.generate(parts["rna"], "atac", max_memory="40GB").size == 512
+    refused = f"Decoding {whole.shape[1]} features of a cell takes about .* give as much"
+    with pytest.raises(OptionError, match=refused):
+        unlabelled.denoise(parts, modality="atac", max_memory=held + one - 1)
+
+
+def test_chunks_on_disk_are_what_is_decoded_at_once(unlabelled, parts, tmp_path):
+    few = replace(unlabelled.denoise(parts, modality="rna"), size=64)
+    few.write(tmp_path / "few.zarr", progress=False)
+    assert zarr.open_group(tmp_path / "few.zarr")["X"].chunks[0] == 64
+    few.write(tmp_path / "few.h5ad", progress=False)
+    with h5py.File(tmp_path / "few.h5ad") as file:
+        assert file["X"].chunks[0] == 64
+        np.testing.assert_allclose(file["X"], few.frame(), rtol=1e-6)
+
+
+def test_a_matrix_for_which_the_disk_has_no_room_is_not_begun(
+    unlabelled, parts, tmp_path, monkeypatch
+):
+    clean = unlabelled.denoise(parts, modality="rna")
+    needed = 4 * 300 * clean.shape[1]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=needed - 1))
+    with pytest.raises(CytonymError, match=r"a matrix of .* does not fit into"):
+        clean.write(tmp_path / "clean.h5ad", progress=False)
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_the_matrix_of_many_cells_is_never_computed_at_once(unlabelled, parts, monkeypatch):

@@ -118,6 +118,17 @@ def test_the_summary_names_cells_types_unknown_confidence_and_features(annotated
         assert words in page.text
 
 
+def test_a_page_that_takes_more_than_it_may_is_refused(annotated, tmp_path, monkeypatch):
+    annotated.write_h5ad(tmp_path / "named.h5ad")
+    drawn = annotated.obsm["X_sctrans"].nbytes
+    monkeypatch.setattr("cytonym.view.report.cells.resident", lambda: 1000)
+    needed = 1000 + 500 * 60
+    for data, least in ((annotated, needed), (tmp_path / "named.h5ad", needed + drawn)):
+        assert made(data, tmp_path, max_memory=least).text
+        with pytest.raises(OptionError, match=r"A page about 60 cells takes about .* give as much"):
+            made(data, tmp_path, max_memory=least - 1)
+
+
 def test_calibration_error_of_four_and_two_cells_is_what_is_worked_out_by_hand():
     found = reliability([1, 1, 1, 0, 1, 0], [0.95] * 4 + [0.65] * 2)
     # 4/6 × |0.95 − 3/4| + 2/6 × |0.65 − 1/2|

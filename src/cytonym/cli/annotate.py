@@ -235,7 +235,7 @@ def annotate(
     print(f"\nWrote {place}: obs[{columns[0]!r}] and obs[{columns[1]!r}] of {len(calls):,} cells")
     if report is not None:
         single = None if isinstance(namer, cytonym.Consensus) else namer
-        cytonym.report(place, report, model=single, key=key)
+        cytonym.report(place, report, model=single, key=key, max_memory=max_memory)
         print(f"Wrote {report}: a page about them")
 
 

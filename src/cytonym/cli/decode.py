@@ -11,6 +11,7 @@ from cytonym.cli.options import (
     Atac,
     BatchSize,
     Decoded,
+    DecodedMemory,
     Device,
     Genes,
     Genome,
@@ -86,6 +87,7 @@ def denoise(
     layer: Layer = None,
     modality: Modality = None,
     device: Device = "auto",
+    max_memory: DecodedMemory = None,
     quiet: Quiet = False,
 ) -> None:
     """Write what cells look like without noise, block by block.
@@ -102,7 +104,8 @@ def denoise(
     cells = one_or_both(file, atac)
     how: dict[str, Any] = {"genes": genes, "layer": layer, "modalities": named}
     wanted = [of] if of else measured(annotator, cells, **how)
-    parts = [annotator.denoise(cells, modality=name, device=device, **how) for name in wanted]
+    work: dict[str, Any] = {"device": device, "max_memory": max_memory}
+    parts = [annotator.denoise(cells, modality=name, **work, **how) for name in wanted]
     write_decoded(parts, out, progress=not quiet)
     print_notes(parts[0].notes)
     sizes = ", ".join(f"{one.modality} {one.shape[0]:,} × {one.shape[1]:,}" for one in parts)
@@ -121,6 +124,7 @@ def generate(
     layer: Layer = None,
     modality: Modality = None,
     device: Device = "auto",
+    max_memory: DecodedMemory = None,
     quiet: Quiet = False,
 ) -> None:
     """Make a modality that was not measured, block by block; in the units of denoise."""
@@ -131,7 +135,8 @@ def generate(
 
     annotator = cytonym.load(model)
     how: dict[str, Any] = {"genes": genes, "layer": layer, "modalities": named}
-    made = annotator.generate(file, to, source=source, device=device, **how)
+    work: dict[str, Any] = {"device": device, "max_memory": max_memory}
+    made = annotator.generate(file, to, source=source, **work, **how)
     made.write(out, progress=not quiet)
     print_notes(made.notes)
     print(f"\nWrote {out}: {to} from {made.source}, {made.shape[0]:,} × {made.shape[1]:,}")

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cytonym.cli.options import Json, Key, Review
+from cytonym.cli.options import Json, Key, MaxMemory, Review
 from cytonym.cli.shown import one_line
 from cytonym.errors import CytonymError, DataError, Problem, suggest
 from cytonym.places import check_table
@@ -156,12 +156,14 @@ def report(
     embedding: Annotated[
         str | None, typer.Option(metavar="NAME", help="What of obsm to draw, such as X_sctrans.")
     ] = None,
+    max_memory: MaxMemory = None,
 ) -> None:
     """Write one HTML page about annotated cells; it needs no network."""
     check_table(out, ".html", file, model)
     import cytonym
 
-    cytonym.report(file, out, model=model, truth=truth, key=key, embedding=embedding)
+    asked: dict[str, Any] = {"truth": truth, "key": key, "embedding": embedding}
+    cytonym.report(file, out, model=model, max_memory=max_memory, **asked)
     print(f"Wrote {out}: {out.stat().st_size / 1e6:.1f} MB")
 
 

@@ -44,6 +44,10 @@ MaxMemory = Annotated[
     str | None,
     typer.Option(metavar="SIZE", help="What the process may take, such as 4GB; more is refused."),
 ]
+DecodedMemory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="What the process may take, such as 4GB: fewer at once."),
+]
 Result = Annotated[
     Path | None,
     typer.Option("--out", metavar="OUT", help="The same cells with it: .h5ad, .h5mu or .zarr."),

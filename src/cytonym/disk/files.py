@@ -20,6 +20,12 @@ from cytonym.memory import words
 Mark = tuple[int, int, int]
 """Size in bytes, time of the last change in nanoseconds, and number on the disk."""
 
+LESS = (
+    "free some (killed runs leave hidden files, .NAME.*), write to another disk (--out), or leave "
+    "the matrix out (--no-matrix)"
+)
+"""What to do where a copy does not fit."""
+
 FICLONE = 0x40049409
 """Of ``linux/fs.h``: let a file share the blocks of another one."""
 
@@ -174,7 +180,7 @@ def copy(file: Path, to: Path) -> None:
         There is no room.
     """
     if not _share(file, to):
-        _check_room(file.stat().st_size, to.absolute().parent)
+        check_room("a copy", file.stat().st_size, to.absolute().parent, LESS)
         shutil.copyfile(file, to)
 
 
@@ -192,7 +198,7 @@ def check_copy(path: Path, folder: Path) -> None:
     with tempfile.NamedTemporaryFile(dir=folder) as probe:
         if _share(max(files, key=lambda one: one.stat().st_size), Path(probe.name)):
             return
-    _check_room(sum(one.stat().st_size for one in files), folder)
+    check_room("a copy", sum(one.stat().st_size for one in files), folder, LESS)
 
 
 def _share(file: Path, to: Path) -> bool:
@@ -209,11 +215,17 @@ def _share(file: Path, to: Path) -> bool:
     return True
 
 
-def _check_room(needed: int, folder: Path) -> None:
+def check_room(what: str, needed: int, folder: Path, remedy: str) -> None:
+    """Whether ``what`` of so many bytes fits into ``folder``.
+
+    Raises
+    ------
+    CytonymError
+        With what is needed and what is free.
+    """
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise CytonymError(
-            f"a copy of {words(needed)} does not fit into {folder}, where {words(free)} are free\n"
-            "    → free some (killed runs leave hidden files, .NAME.*), write to another disk "
-            "(--out), or leave the matrix out (--no-matrix)"
+            f"{what} of {words(needed)} does not fit into {folder}, where {words(free)} are free\n"
+            f"    → {remedy}"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from cytonym.data.read import open_contents
 from cytonym.data.rows import check_sparse
 from cytonym.data.source import damaged, guarded
 from cytonym.errors import DataError, Problem, suggest
+from cytonym.memory import Memory, check_fits, resident
 from cytonym.view.report.facts import Answers
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ NO_TYPE = UNLABELLED | {"doublet", "doublets", "junk", "heterogeneous", "ambiguo
 
 MAPS = ("X_umap", "X_tsne")
 """Pictures that a data set may bring, the first one that is there is drawn."""
+
+CELL = 500
+"""Bytes that a page takes for each cell beside the table of cells and what is drawn
+(``docs/scale.md``).
+"""
 
 NONE = "(none)"
 """The name of cells that have none."""
@@ -56,7 +62,10 @@ class Annotated:
 
 
 def read_annotated(
-    data: str | Path | AnnData | MuData, key: str, embedding: str | None = None
+    data: str | Path | AnnData | MuData,
+    key: str,
+    embedding: str | None = None,
+    max_memory: Memory | None = None,
 ) -> Annotated:
     """``obs``, what is drawn of ``obsm`` and what concerns ``key`` in ``uns``.
 
@@ -64,17 +73,22 @@ def read_annotated(
     ------
     DataError
         No such file, damaged, no cells, or nothing annotated under ``key``.
+    OptionError
+        A page about so many cells takes more than ``max_memory``.
     """
-    found = _read(data, key, embedding)
+    found = _read(data, key, embedding, max_memory)
     if key not in found.obs:
         raise DataError(_not_annotated(found, key), subject=found.name)
     if not len(found.obs):
         problem = Problem("it has no cells", "annotate a data set that has some")
         raise DataError(problem, subject=found.name)
+    _check_memory(len(found.obs), 0, max_memory)  # the matrices are there
     return found
 
 
-def _read(data: str | Path | AnnData | MuData, key: str, embedding: str | None) -> Annotated:
+def _read(
+    data: str | Path | AnnData | MuData, key: str, embedding: str | None, limit: Memory | None
+) -> Annotated:
     mudata = sys.modules.get("mudata")
     if mudata is not None and isinstance(data, mudata.MuData):
         held: Any = data
@@ -99,15 +113,14 @@ def _read(data: str | Path | AnnData | MuData, key: str, embedding: str | None) 
         )
     except (OSError, ValueError) as error:
         raise damaged(path.name, error) from error
-    with opened as root, warnings.catch_warnings():
+    with opened as root, warnings.catch_warnings(), guarded(path.name):
         warnings.simplefilter("ignore")  # of old encodings, which are read all the same
-        try:
-            return _of_group(root, path.name, key, embedding)
-        except (OSError, KeyError, ValueError) as error:
-            raise damaged(path.name, error) from error
+        return _of_group(root, path.name, key, embedding, limit)
 
 
-def _of_group(root: Any, name: str, key: str, embedding: str | None) -> Annotated:
+def _of_group(
+    root: Any, name: str, key: str, embedding: str | None, limit: Memory | None
+) -> Annotated:
     if "obs" not in root:
         return Annotated(name, pd.DataFrame(), {}, {})
     obs: Any = read_elem(root["obs"])
@@ -119,9 +132,32 @@ def _of_group(root: Any, name: str, key: str, embedding: str | None) -> Annotate
     marks = {one: {} for one in uns if _is_answer(uns[one])}  # names of other answers
     own = facts.get(key)
     method = own.get("method") if isinstance(own, Mapping) else None
-    wanted = {*MAPS, f"{key}_probabilities", f"X_{method}", embedding}
-    matrices = {one: read_elem(obsm[one]) for one in obsm if one in wanted}
+    wanted = {f"{key}_probabilities", drawn([*obsm], embedding, method)}
+    read = [one for one in obsm if one in wanted]
+    _check_memory(len(obs), sum(_bytes(obsm[one]) for one in read), limit)
+    matrices = {one: read_elem(obsm[one]) for one in read}
     return Annotated(name, _named(obs), matrices, marks | facts, tuple(map(str, obsm)))
+
+
+def _check_memory(n: int, read: int, limit: Memory | None) -> None:
+    what = f"A page about {n:,} cells"
+    check_fits(what, resident() + read + CELL * n, limit, "give as much")
+
+
+def _bytes(stored: Any) -> int:
+    """What it takes once it is read: an array, or a group of them."""
+    if hasattr(stored, "shape"):
+        return stored.size * stored.dtype.itemsize
+    return sum(_bytes(one) for one in stored.values())
+
+
+def drawn(there: Sequence[str], embedding: str | None, method: Any) -> str | None:
+    """Which of the matrices ``there`` is drawn: what was asked for, a UMAP or t-SNE, or the place
+    in the space of the method; None where there is none.
+    """
+    if embedding is not None:
+        return embedding
+    return next((name for name in (*MAPS, f"X_{method}") if name in there), None)
 
 
 def _named(obs: Any) -> pd.DataFrame:
@@ -187,7 +223,7 @@ def model_types(found: Annotated, key: str) -> list[str]:
 
 
 def matrix(found: Annotated, name: str) -> np.ndarray:
-    """``obsm[name]`` as ``(cells, dim)`` float; a DataError where it is none."""
+    """``obsm[name]`` as ``(cells, dim)`` float, as it lies there; a DataError where it is none."""
     values: Any = found.obsm[name]
     values = values.to_numpy() if isinstance(values, pd.DataFrame) else values
     with guarded(found.name):
@@ -197,4 +233,4 @@ def matrix(found: Annotated, name: str) -> np.ndarray:
         what = f"obsm[{name!r}] is {values.shape} of {values.dtype}, and cannot be drawn"
         remedy = "name a matrix (cells, 2 or more) of numbers"
         raise DataError(Problem(what, remedy), subject=found.name)
-    return values.astype(float)
+    return values if values.dtype.kind == "f" else values.astype(np.float32)

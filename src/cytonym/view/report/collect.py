@@ -10,6 +10,7 @@ import numpy as np
 from anndata import AnnData
 
 from cytonym.annotator import Annotator
+from cytonym.memory import Memory
 from cytonym.view.report import tables
 from cytonym.view.report.cells import model_types, read_annotated, read_answers
 from cytonym.view.report.facts import Facts
@@ -28,9 +29,10 @@ def collect(
     truth: str | None,
     key: str,
     embedding: str | None,
+    max_memory: Memory | None = None,
 ) -> Facts:
     """Everything that the page says; the arguments are those of :func:`cytonym.report`."""
-    found = read_annotated(data, key, embedding)
+    found = read_annotated(data, key, embedding, max_memory)
     answers = read_answers(found, key)
     about: Mapping[str, Any] = found.uns.get(key, {})
     about = about if isinstance(about, Mapping) else {}

@@ -18,6 +18,7 @@ from cytonym.disk.files import replacing
 from cytonym.disk.stamps import Stamp
 from cytonym.errors import CytonymError, install
 from cytonym.evaluate.metrics import NOT_PREDICTED
+from cytonym.memory import Memory
 from cytonym.places import check_table
 from cytonym.view.plots import PALETTE
 from cytonym.view.report import words
@@ -45,6 +46,7 @@ def report(
     truth: str | None = None,
     key: str = "cell_type_pred",
     embedding: str | None = None,
+    max_memory: Memory | None = None,
 ) -> Path:
     """Write one HTML page about annotated cells; it needs no network, now or when it is read.
 
@@ -64,6 +66,8 @@ def report(
     embedding
         What of ``obsm`` is drawn; default: ``X_umap`` or ``X_tsne``, else two principal
         components of ``X_<method>``.
+    max_memory
+        What the process may take, as bytes or ``"4GB"``: more is refused before it begins.
 
     Returns
     -------
@@ -76,6 +80,8 @@ def report(
         The data cannot be read, change meanwhile, or hold no such annotation, truth or embedding.
     ModelError
         No model there, or one of another method than the annotation.
+    OptionError
+        So many cells take more than ``max_memory``.
     CytonymError
         ``out`` cannot be written, or jinja2 is not installed.
     """
@@ -85,7 +91,8 @@ def report(
     check_table(out, ".html", read, option="out")
     stamp = Stamp.of(read) if read is not None and read.exists() else Stamp()
     with stamp.unchanged():
-        facts = collect(data, model=model, truth=truth, key=key, embedding=embedding)
+        how = {"truth": truth, "key": key, "embedding": embedding}
+        facts = collect(data, model=model, **how, max_memory=max_memory)
     text = render(facts)
     with replacing(out) as partial:
         partial.write_text(text, encoding="utf-8")

@@ -7,14 +7,14 @@ confidence uint16 in ten-thousandths (65535: none), codes of a column uint8 or u
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cytonym.errors import DataError, Problem, suggest
-from cytonym.view.report.cells import MAPS, Annotated, matrix
+from cytonym.view.report.cells import Annotated, drawn, matrix
 from cytonym.view.report.facts import Answers, Picture, Place
 
 MOST_DRAWN = 200_000
@@ -56,7 +56,7 @@ def picture(
     have = np.flatnonzero(np.isfinite(xy).all(axis=1))
     # A random order, so that no type lies on top of all others because it comes last.
     rows = np.random.default_rng(0).permutation(have)[:MOST_DRAWN]
-    columns = _columns(answers, batches, known, right)
+    columns = _columns(answers, batches, known, right, rows)
     colours = [("type", "cell type")]
     colours += [("confidence", "confidence")] if answers.confidence is not None else []
     colours += [("unknown", "with or without a type")]
@@ -68,7 +68,7 @@ def picture(
         "cells": answers.cells[rows].tolist(),
         "named": [bool(one) for one in answers.named],
         "confidence": _confidence(answers, rows),
-        "columns": [{**one, "codes": _packed(one["codes"][rows])} for one in columns],
+        "columns": columns,
     }
     left_out, places = len(xy) - len(have), _places(xy, have, answers)
     drawn = len(rows)
@@ -80,17 +80,17 @@ def _columns(
     batches: Mapping[str, np.ndarray],
     known: np.ndarray | None,
     right: np.ndarray | None,
+    rows: np.ndarray,
 ) -> list[dict[str, Any]]:
-    """What cells can be coloured and filtered by, the type first."""
-    columns = [_column("type", "cell type", np.array(answers.names)[answers.codes], answers.names)]
+    """What the cells ``rows`` can be coloured and filtered by, the type first."""
+    columns = [_column("type", "cell type", answers.names, answers.codes[rows])]
     for column, values in batches.items():
-        columns.append(_column(f"batch:{column}", column, values))
+        columns.append(_column(f"batch:{column}", column, *_coded(values, rows)))
     if known is not None and right is not None:
-        labels = np.array(["(not known)" if one is None else one for one in known])
-        columns.append(_column("truth", "known label", labels))
-        words = ("right", "wrong", "not known")
-        agree = np.array(words)[np.where(np.isnan(right), 2, right == 0).astype(int)]
-        columns.append(_column("right", "right or wrong", agree, words))
+        labels = np.array(["(not known)" if one is None else one for one in known], dtype=object)
+        columns.append(_column("truth", "known label", *_coded(labels, rows)))
+        agree = np.where(np.isnan(right), 2, right == 0)[rows]
+        columns.append(_column("right", "right or wrong", ("right", "wrong", "not known"), agree))
     return columns
 
 
@@ -98,9 +98,13 @@ def _axes(
     found: Annotated, embedding: str | None, method: str | None
 ) -> tuple[np.ndarray, str] | None:
     """``(cells, 2)`` places and what they are; None where nothing was asked for and none is fit."""
-    name = _which(found, embedding, method)
+    name = drawn(found.there, embedding, method)
     if name is None:
         return None
+    if name not in found.there:
+        there = [*found.there]
+        remedy = suggest(name, there) if there else "obsm is empty; leave it out"
+        raise DataError(Problem(f"there is no obsm[{name!r}]", remedy), subject=found.name)
     try:
         xy, what = _two(matrix(found, name), name)
         if not np.isfinite(xy).all(axis=1).any():
@@ -111,16 +115,6 @@ def _axes(
             return None
         raise
     return xy, what
-
-
-def _which(found: Annotated, embedding: str | None, method: str | None) -> str | None:
-    if embedding is not None:
-        if embedding not in found.obsm:
-            there = [*found.there]
-            remedy = suggest(embedding, there) if there else "obsm is empty; leave it out"
-            raise DataError(Problem(f"there is no obsm[{embedding!r}]", remedy), subject=found.name)
-        return embedding
-    return next((name for name in (*MAPS, f"X_{method}") if name in found.obsm), None)
 
 
 def _two(values: np.ndarray, name: str) -> tuple[np.ndarray, str]:
@@ -167,14 +161,15 @@ def _confidence(answers: Answers, rows: np.ndarray) -> str | None:
     return _base64(np.where(np.isfinite(sure), whole, NO_CONFIDENCE).astype("<u2"))
 
 
-def _column(
-    id: str, title: str, values: np.ndarray, names: tuple[str, ...] | None = None
-) -> dict[str, Any]:
-    order = list(names) if names is not None else sorted({*map(str, values)})
-    codes = pd.Categorical(pd.Series(values).astype(str), categories=order).codes
-    codes = np.asarray(codes, dtype=np.int64)
+def _column(id: str, title: str, names: Sequence[str], codes: np.ndarray) -> dict[str, Any]:
     batch = id.startswith("batch:")
-    return {"id": id, "title": title, "names": order, "codes": codes, "batch": batch}
+    return {"id": id, "title": title, "names": [*names], "codes": _packed(codes), "batch": batch}
+
+
+def _coded(values: np.ndarray, rows: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """The sorted names among ``values``, and the codes of ``rows``."""
+    names = sorted(map(str, pd.unique(values)))
+    return names, np.asarray(pd.Categorical(values[rows], categories=names).codes)
 
 
 def _packed(codes: np.ndarray) -> dict[str, Any]:
