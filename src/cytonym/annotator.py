@@ -38,6 +38,7 @@ from cytonym.loading import (
 )
 from cytonym.memory import Memory
 from cytonym.methods import Completes, Method, Views, get, with_weights
+from cytonym.nn.compiled import compile_parts
 from cytonym.nn.threads import threads_for
 from cytonym.opening import Data, Opened, open_for
 from cytonym.options import Options, parse
@@ -414,11 +415,27 @@ class Annotator:
                 "The faster way of this model was never compared with its own answers on held-out "
                 "cells (too few, or an older model); fit it again, or do without --fast."
             )
-        way = inputs(self.transforms, self.method.targets(options), self.spaces)
-        n_types = len(self.label_names)
-        net = with_weights(self.method, options, way.widths, n_types, self.net.state_dict())
         told = {"trust": self.quick.trust, "quick": None, "note": self.quick.note}
-        return replace(self, options=options, net=net, **told)
+        return replace(self, options=options, net=self._net_of(options), **told)
+
+    def compiled(self, device: str = "auto") -> Annotator:
+        """The same model with its network compiled (``torch.compile``) where it is first used, for
+        many cells on a GPU; its answers are the same to rounding.
+
+        Raises
+        ------
+        OptionError
+            There is nothing to compile, no such device, or no compiler for it.
+        """
+        net = self._net_of(self.options)
+        compile_parts(net, pick(device))
+        return replace(self, net=net)
+
+    def _net_of(self, options: Options) -> nn.Module:
+        """A second network of these options with the same weights."""
+        way = inputs(self.transforms, self.method.targets(options), self.spaces)
+        weights = self.net.state_dict()
+        return with_weights(self.method, options, way.widths, len(self.label_names), weights)
 
     def feature_names(self) -> np.ndarray:
         """``(features,)`` str: the features that the network reads, of the first modality."""

@@ -28,6 +28,7 @@ def name_on(
     data: Path | dict[str, Path],
     how: Reading,
     fast: bool = False,
+    compile: bool = False,
     batch_size: int = 512,
     device: str = "auto",
     progress: bool = True,
@@ -45,6 +46,8 @@ def name_on(
         What ``parts`` were begun with, as paths.
     fast
         Whether they were begun with ``model.fast()``.
+    compile
+        Whether each worker names with ``model.compiled()``.
     batch_size
         Cells at a time, on each worker.
     device
@@ -61,6 +64,7 @@ def name_on(
         {
             "model": str(model.absolute()),
             "fast": fast,
+            "compile": compile,
             "batch_size": batch_size,
             "data": _absolute(data),
             "how": [how.genes, how.layer, how.modalities, how.genome and str(how.genome)],
@@ -109,6 +113,7 @@ def _opened(job: str) -> Parts:
     genes, layer, modalities, genome = facts["how"]
     model = load(facts["model"])
     model = model.fast() if facts["fast"] else model
+    model = model.compiled(facts["device"]) if facts["compile"] else model
     opened = model.opened(facts["data"], Reading(genes, layer, modalities, genome))
     return Parts.begin(Path(facts["folder"]), model, opened, **facts["shares"])
 

@@ -12,6 +12,7 @@ import typer
 from cytonym.cli.options import (
     Atac,
     BatchSize,
+    Compile,
     Device,
     Genes,
     Genome,
@@ -77,6 +78,7 @@ def annotate(
         bool, typer.Option("--fast", help="Name with less work (sctrans), nearly alike.")
     ] = False,
     device: Device = "auto",
+    compile: Compile = False,
     report: Annotated[
         Path | None, typer.Option(metavar="OUT.html", help="Also write a page about the names.")
     ] = None,
@@ -137,6 +139,7 @@ def annotate(
             "--generate-missing": generate_missing,
             "--max-memory": max_memory,
             "--fast": fast or None,
+            "--compile": compile or None,
         },
     )
     wanted = _term_level(by_term, review, level)
@@ -163,7 +166,9 @@ def annotate(
     if dask is None:  # else it is looked for where the parts are named
         pick(device)
     namer = cytonym.load(model[0]) if len(model) == 1 else cytonym.consensus(model)
-    namer = namer.fast() if isinstance(namer, cytonym.Annotator) and fast else namer
+    if isinstance(namer, cytonym.Annotator):
+        namer = namer.fast() if fast else namer
+        namer = namer.compiled(device) if compile and dask is None else namer
     if wanted is not None and namer.label_names:
         cytonym.map_labels(namer.label_names, review=review)  # a bad file is told first
     cells = one_or_both(query, atac)
@@ -201,7 +206,7 @@ def annotate(
             parts = Parts.begin(folder, namer, opened, shards=share and share[1], **shares)
             if dask is not None:
                 files: dict[str, Any] = {"model": model[0], "data": cells, "how": reading}
-                files |= {"fast": fast, "batch_size": batch_size}
+                files |= {"fast": fast, "compile": compile, "batch_size": batch_size}
                 _name_on_dask(dask, parts, files, **work)
             elif shard != MERGE:
                 parts.name(parts.missing(share), progress=not quiet, **speed)

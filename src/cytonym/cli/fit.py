@@ -10,6 +10,7 @@ import typer
 
 from cytonym.cli.options import (
     Atac,
+    Compile,
     Device,
     Genes,
     Genome,
@@ -57,6 +58,7 @@ def fit(
         typer.Option(metavar="SIZE", help="What may be taken; features beyond it are made anew."),
     ] = None,
     device: Device = "auto",
+    compile: Compile = False,
     quiet: Quiet = False,
 ) -> None:
     """Learn to name cells from a labelled reference (or, with dcca, what cells are like).
@@ -95,6 +97,7 @@ def fit(
             state=state,
             max_memory=max_memory,
             device=device,
+            compile=compile,
             progress=not quiet,
         )
         from_first(lambda: model.save(out))  # the others wait for it

@@ -39,6 +39,9 @@ Key = Annotated[str, typer.Option(metavar="NAME", help="Name of the predicted co
 Device = Annotated[
     str, typer.Option(metavar="NAME", help="Where it computes: auto, cpu, cuda or cuda:1.")
 ]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Compile the network first, for long work on a GPU.")
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Cells at a time.")]
 MaxMemory = Annotated[
     str | None,

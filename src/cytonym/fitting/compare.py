@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,8 @@ def compare(
     if method.name != "linear":
         linear = get("linear")
         options = linear.Options()
-        fitted = run(linear, options, task, learn, "linear", folder=None, progress=progress)
+        plain = replace(task, compile=False)
+        fitted = run(linear, options, plain, learn, "linear", folder=None, progress=progress)
         named = predict(linear, fitted.net, fitted.feed.of(np.flatnonzero(held)))
         rows.append(_row("linear", truth, named))
     rows.append(_row("knn", truth, _nearest(task, learn, held)))

@@ -32,6 +32,7 @@ from cytonym.fitting.run import Fitted, Query, Task, run, told
 from cytonym.fitting.trusting import learn_quick, learn_trust
 from cytonym.memory import Memory, in_bytes, room
 from cytonym.methods import Method, get, registry
+from cytonym.nn.compiled import check_compiler
 from cytonym.opening import (
     Data,
     check_loads,
@@ -67,6 +68,7 @@ def fit(
     state: str | Path | None = None,
     max_memory: Memory | None = None,
     device: str = "auto",
+    compile: bool = False,
     progress: bool = True,
 ) -> Annotator:
     """Learn the cell types of a labelled reference, or what its cells are like without labels.
@@ -119,6 +121,9 @@ def fit(
     device
         Where the network learns: ``auto`` (CUDA where there is a GPU, else the CPU), ``cpu``,
         ``cuda`` or ``cuda:1``. What is learned before it, and after, is computed on the CPU.
+    compile
+        Have ``torch.compile`` translate the parts of the network first: minutes, for a long fit on
+        a GPU.
     progress
         Show progress bars; of several processes the first alone does.
 
@@ -130,7 +135,7 @@ def fit(
     Raises
     ------
     OptionError
-        Unknown method or option, no such device, or too little memory.
+        Unknown method or option, no such device or compiler, or too little memory.
     DataError
         The reference cannot be used; all problems at once.
     TrainingError
@@ -144,7 +149,9 @@ def fit(
     if not 0 <= validation < 1:
         raise OptionError(f"validation is a share, from 0 to below 1; it is {validation}.")
     memory = room(max_memory)
-    pick(device)
+    where = pick(device)
+    if compile:
+        check_compiler(where)
     if method != "auto":
         check_labelled(get(method), labels)  # told before a large file is opened
     cells = open_cells(reference, layer=layer, genes=genes, modalities=modalities, genome=genome)
@@ -160,7 +167,7 @@ def fit(
         recipe, parsed, cells, labels, query, genome, genes, modalities, seed, memory
     )
     notes += found
-    task = replace(task, device=device)
+    task = replace(task, device=device, compile=compile)
     parsed = _settled(recipe, parsed, task, notes)
     folder = Path(state) if state is not None else None
     with torch.random.fork_rng():

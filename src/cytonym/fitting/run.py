@@ -17,10 +17,12 @@ from torch import nn
 
 from cytonym.data.domains import Domains
 from cytonym.data.loader import Feed, SourceBlocks
+from cytonym.device import pick
 from cytonym.disk.stamps import Stamp
 from cytonym.evaluate.metrics import scores
 from cytonym.memory import words
-from cytonym.methods import Method
+from cytonym.methods import Method, with_weights
+from cytonym.nn.compiled import compile_parts
 from cytonym.nn.threads import threads_for
 from cytonym.options import Options
 from cytonym.prep import chain_state, fit_chain, inputs
@@ -49,6 +51,7 @@ class Task:
     memory: int
     query: Query | None = None
     device: str = "auto"
+    compile: bool = False
     stamp: Stamp = field(default_factory=Stamp)
 
 
@@ -114,6 +117,8 @@ def run(
     torch.manual_seed(task.seed)
     widths = feed.inputs.widths
     net = method.build(widths, len(task.names), options)
+    if task.compile:
+        compile_parts(net, pick(task.device))
     labelled = task.y[rows][task.y[rows] >= 0]
     stages = method.stages(options, np.bincount(labelled, minlength=len(task.names)).tolist())
     if epochs is not None:
@@ -140,6 +145,8 @@ def run(
             device=task.device,
         )
     net.cpu().eval()
+    if task.compile:  # the rest is short, and on the CPU
+        net = with_weights(method, options, widths, len(task.names), net.state_dict())
     feed.drop()
     return Fitted(net, transforms, feed, history)
 
@@ -175,7 +182,7 @@ def _fingerprint(
     """
     digest = hashlib.sha256()
     recipe = f"{version('cytonym')} {method.name} {options.model_dump_json()} {task.seed}"
-    recipe += f" {task.stamp.checksum}"
+    recipe += f" {task.stamp.checksum}" + " compiled" * task.compile
     digest.update(recipe.encode())
     spaces = [*task.spaces.values(), *(task.query.spaces.values() if task.query else ())]
     for array in (rows, task.y, *(space.names for space in spaces)):
