@@ -282,7 +282,7 @@ class Annotator:
         ------
         OptionError
             The method cannot denoise, the modality is not one of the model's or the data's, or
-            not even one cell fits into ``max_memory``.
+            not even 16 cells fit into ``max_memory``.
         """
         how = Reading(genes, layer, modalities)
         work: dict[str, Any] = {"device": device, "max_memory": max_memory}
@@ -320,7 +320,7 @@ class Annotator:
         ------
         OptionError
             The method cannot generate, the model or the data lack one of the modalities, or not
-            even one cell fits into ``max_memory``.
+            even 16 cells fit into ``max_memory``.
         """
         how = Reading(genes, layer, modalities)
         source = source or next((name for name in self.spaces if name != target), None)

@@ -34,6 +34,9 @@ LARGEST = 200_000_000
 TIMES = 5
 """Times that decoded values are in memory while a block of them is computed and written."""
 
+LEAST = 16
+"""Cells that are decoded at once, at least: a store of fewer rows a chunk is a heap of files."""
+
 PER_CELL = 1e4
 """Counts, in the genes that the model reads, that decoded RNA is given for."""
 
@@ -246,13 +249,14 @@ def decoded(
 
 
 def _at_once(opened: Opened, features: int, limit: Memory | None) -> int:
-    """Cells whose values are computed at once; an OptionError where not even one fits."""
+    """Cells whose values are computed at once; an OptionError where not even ``LEAST`` fit."""
     if limit is None:
         return ROWS
     check_loads(opened.cells, in_bytes(limit))
     held = resident() + FACTS * len(opened.feed.rows)
     one = 4 * (TIMES * features + sum(opened.feed.inputs.widths.values()))
-    check_fits(f"Decoding {features:,} features of a cell", held + one, limit, "give as much")
+    what = f"Decoding {features:,} features of {LEAST} cells"
+    check_fits(what, held + LEAST * one, limit, "give as much")
     return min(ROWS, (in_bytes(limit) - held) // one)
 
 

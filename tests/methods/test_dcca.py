@@ -409,13 +409,13 @@ def test_with_little_memory_fewer_cells_are_decoded_at_once(unlabelled, parts, m
     one = 4 * (5 * whole.shape[1] + sum(widths.values()))
     held = 1000 + 350 * 300
     monkeypatch.setattr("cytonym.decoding.resident", lambda: 1000)
-    few = unlabelled.denoise(parts, modality="atac", max_memory=held + 7 * one)
-    assert [len(rows) for rows, _ in few.blocks()] == [7] * 42 + [6]
+    few = unlabelled.denoise(parts, modality="atac", max_memory=held + 17 * one)
+    assert [len(rows) for rows, _ in few.blocks()] == [17] * 17 + [11]
     np.testing.assert_allclose(few.frame(), whole.frame(), rtol=1e-5)
     assert unlabelled.generate(parts["rna"], "atac", max_memory="40GB").size == 512
-    refused = f"Decoding {whole.shape[1]} features of a cell takes about .* give as much"
+    refused = f"Decoding {whole.shape[1]} features of 16 cells takes about .* give as much"
     with pytest.raises(OptionError, match=refused):
-        unlabelled.denoise(parts, modality="atac", max_memory=held + one - 1)
+        unlabelled.denoise(parts, modality="atac", max_memory=held + 16 * one - 1)
 
 
 def test_chunks_on_disk_are_what_is_decoded_at_once(unlabelled, parts, tmp_path):
