@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 import cytonym
 import releases
@@ -10,18 +11,32 @@ from command import run
 from cytonym.data.simulate import simulate
 from cytonym.errors import OptionError
 from cytonym.methods import get
+from cytonym.nn.compiled import parts
 
 SMALL = {"epochs": 2, "genes": 60, "sub_vector": 20, "dim": 8, "heads": 1, "scales": (1,)}
 SMALL |= {"blocks": 1, "decoder_blocks": 1}
 HOW = {"labels": "cell_type", "progress": False}
 
+
+def kept(name):
+    """The model of a method that is kept as a test file."""
+    return next(cytonym.load(one.model) for one in releases.kept() if one.model.stem == name)
+
+
 pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # torch's own
 
 
-def test_a_network_of_single_layers_has_nothing_to_compile():
-    cells = simulate(90, 60, 3, seed=0)
-    with pytest.raises(OptionError, match="LinearNet has no part of more than one layer"):
-        cytonym.fit(cells, method="linear", **HOW).compiled()
+def test_what_has_nothing_to_compile_is_refused_before_any_data_are_read():
+    for name in ("linear", "seqalign"):
+        with pytest.raises(OptionError, match=f"{name} has no part that is worth compiling"):
+            cytonym.fit("nowhere.h5ad", method=name, compile=True, **HOW)
+        with pytest.raises(OptionError, match=f"{name} has no part that is worth compiling"):
+            kept(name).compiled()
+
+
+@pytest.mark.parametrize("name", cytonym.methods())
+def test_a_method_compiles_where_its_network_has_parts_of_its_own(name):
+    assert bool([*parts(kept(name).net)]) == get(name).compiles
 
 
 def test_without_a_compiler_it_is_refused_before_any_data_are_read(monkeypatch):
@@ -41,12 +56,14 @@ def test_several_models_are_not_compiled(tmp_path):
 
 
 @pytest.mark.slow  # each compiles for half a minute
-@pytest.mark.parametrize("name", [n for n in cytonym.methods() if n != "linear"])
+@pytest.mark.parametrize("name", [n for n, one in cytonym.methods().items() if one.compiles])
 def test_a_compiled_model_answers_alike(name):
-    model = next(cytonym.load(one.model) for one in releases.kept() if one.model.stem == name)
-    asked = releases.cells(get(name))[1]
+    model, asked = kept(name), releases.cells(get(name))[1]
     plain = model.annotate(asked, device="cpu", progress=False)
-    again = model.compiled("cpu").annotate(asked, device="cpu", progress=False)
+    compiled = model.compiled("cpu")
+    before = counters["stats"]["unique_graphs"]
+    again = compiled.annotate(asked, device="cpu", progress=False)
+    assert counters["stats"]["unique_graphs"] > before
     assert (plain.labels == again.labels).all()
     np.testing.assert_allclose(plain.probabilities, again.probabilities, atol=1e-5)
     np.testing.assert_allclose(plain.embedding, again.embedding, atol=1e-4)
@@ -59,6 +76,8 @@ def test_a_compiled_fit_is_the_same_and_leaves_a_plain_network(tmp_path):
     plain, found = (cytonym.fit(cells, compile=one, **how) for one in (False, True))
     for name, weight in plain.net.state_dict().items():
         torch.testing.assert_close(found.net.state_dict()[name], weight, atol=1e-4, rtol=1e-3)
+    assert found.report.notes == plain.report.notes
+    assert not any(one._compiled_call_impl for one in found.net.modules())
     found.save(tmp_path / "model")
     same = cytonym.load(tmp_path / "model").annotate(cells, device="cpu", progress=False)
     assert (same.labels == found.annotate(cells, device="cpu", progress=False).labels).all()

@@ -28,7 +28,7 @@ def test_amounts_are_read_as_people_write_them(said, size):
     assert in_bytes(said) == size
 
 
-@pytest.mark.parametrize("said", ["much", "", "-1GB", "0", 0, "3,5GB", "4GB or so"])
+@pytest.mark.parametrize("said", ["much", "", "-1GB", "0GB", "4", 0, "3,5GB", "4GB or so"])
 def test_other_words_are_refused(said):
     with pytest.raises(OptionError, match=r"[mM]emory"):
         in_bytes(said)
@@ -37,6 +37,8 @@ def test_other_words_are_refused(said):
 def test_sizes_are_told_in_words():
     assert words(3.214e9) == "3.21 GB"
     assert words(700e6) == "700 MB"
+    assert words(999.6e6) == "1 GB"
+    assert words(2.5e12) == "2,500 GB"
     assert words(12_345_678) == "12 MB"
     assert words(2000) == "2,000 bytes"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -37,8 +38,8 @@ from cytonym.loading import (
     why,
 )
 from cytonym.memory import Memory
-from cytonym.methods import Completes, Method, Views, get, with_weights
-from cytonym.nn.compiled import compile_parts
+from cytonym.methods import Completes, Method, Views, check_compiles, get, with_weights
+from cytonym.nn.compiled import check_compiler, compile_parts
 from cytonym.nn.threads import threads_for
 from cytonym.opening import Data, Opened, open_for
 from cytonym.options import Options, parse
@@ -275,8 +276,8 @@ class Annotator:
         device
             As for :meth:`annotate`.
         max_memory
-            What the process may take, as bytes or ``"4GB"``: with little, fewer cells are
-            computed at once.
+            What the process may take, as bytes or ``"4GB"``, while blocks are written or walked
+            over: with little, fewer cells are computed at once.
 
         Raises
         ------
@@ -313,8 +314,8 @@ class Annotator:
         device
             As for :meth:`annotate`.
         max_memory
-            What the process may take, as bytes or ``"4GB"``: with little, fewer cells are
-            computed at once.
+            What the process may take, as bytes or ``"4GB"``, while blocks are written or walked
+            over: with little, fewer cells are computed at once.
 
         Raises
         ------
@@ -409,33 +410,35 @@ class Annotator:
         options = self.method.quick(self.options)
         if options is None:
             name = self.method.name
-            raise OptionError(f"{name} with these options has no faster way of naming cells.")
+            raise OptionError(
+                f"{name} with these options has no faster way of naming cells; leave out --fast."
+            )
         if self.quick is None:
             raise OptionError(
                 "The faster way of this model was never compared with its own answers on held-out "
                 "cells (too few, or an older model); fit it again, or do without --fast."
             )
+        way = inputs(self.transforms, self.method.targets(options), self.spaces)
+        n_types, weights = len(self.label_names), self.net.state_dict()
+        net = with_weights(self.method, options, way.widths, n_types, weights)
         told = {"trust": self.quick.trust, "quick": None, "note": self.quick.note}
-        return replace(self, options=options, net=self._net_of(options), **told)
+        return replace(self, options=options, net=net, **told)
 
     def compiled(self, device: str = "auto") -> Annotator:
         """The same model with its network compiled (``torch.compile``) where it is first used, for
-        many cells on a GPU; its answers are the same to rounding.
+        many cells on a GPU; its answers are the same to rounding. Of the faster way:
+        ``model.fast().compiled()``.
 
         Raises
         ------
         OptionError
             There is nothing to compile, no such device, or no compiler for it.
         """
-        net = self._net_of(self.options)
-        compile_parts(net, pick(device))
+        check_compiles(self.method)
+        check_compiler(pick(device))
+        net = copy.deepcopy(self.net)
+        compile_parts(net)
         return replace(self, net=net)
-
-    def _net_of(self, options: Options) -> nn.Module:
-        """A second network of these options with the same weights."""
-        way = inputs(self.transforms, self.method.targets(options), self.spaces)
-        weights = self.net.state_dict()
-        return with_weights(self.method, options, way.widths, len(self.label_names), weights)
 
     def feature_names(self) -> np.ndarray:
         """``(features,)`` str: the features that the network reads, of the first modality."""

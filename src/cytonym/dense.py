@@ -104,7 +104,8 @@ def _consolidate(path: Path) -> None:
 def _write_matrix(
     group: Any, shape: tuple[int, int], blocks: Blocks, dtype: str, size: int
 ) -> None:
-    chunks = (max(min(size, shape[0]), 1), max(min(COLUMNS, shape[1]), 1))
+    wide = COLUMNS * ROWS // size  # fewer rows, more columns: as many files
+    chunks = (max(min(size, shape[0]), 1), max(min(wide, shape[1]), 1))
     if "X" in group:
         del group["X"]
     create = group.create_array if hasattr(group, "create_array") else group.create_dataset

@@ -35,7 +35,8 @@ def in_bytes(memory: Memory) -> int:
         found = int(TypeAdapter(ByteSize).validate_python(memory))
     except ValidationError:
         found = None
-    if found is None or not re.fullmatch(r"\s*\d*\.?\d+\s*[A-Za-z]*\s*", str(memory)):
+    words_of = r"\s*\d*\.?\d+\s*[A-Za-z]+\s*"  # "4" would be four bytes
+    if found is None or (isinstance(memory, str) and not re.fullmatch(words_of, memory)):
         raise OptionError(f"{memory!r} is no amount of memory; write 4GB or 500MiB.")
     if found <= 0:
         raise OptionError(
@@ -73,14 +74,14 @@ def room(memory: Memory | None) -> int:
 def check_fits(what: str, needed: float, limit: Memory | None, remedy: str) -> None:
     """Raise an :class:`OptionError` where ``what`` takes more than ``limit``, if there is one."""
     if limit is not None and needed > in_bytes(limit):
-        raise OptionError(
-            f"{what} takes about {words(needed)}, and max_memory is {words(in_bytes(limit))}: "
-            f"{remedy}."
-        )
+        takes, may = words(1.005 * needed), words(in_bytes(limit))  # rounded, it is enough
+        raise OptionError(f"{what} takes about {takes}, and max_memory is {may}: {remedy}.")
 
 
 def words(size: float) -> str:
     """Bytes as people write them: ``3.21 GB``."""
     if size < 1e6:
         return f"{size:,.0f} bytes"
-    return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+    if size < 999.5e6:
+        return f"{size / 1e6:.0f} MB"
+    return f"{size / 1e9:.3g} GB" if size < 1e11 else f"{size / 1e9:,.0f} GB"

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from cytonym.bundle import foreign_files, is_model
 from cytonym.disk.files import check_copy
 from cytonym.disk.stores import is_store
@@ -18,6 +20,8 @@ log = logging.getLogger("cytonym")
 
 STATE_MARK = "cytonym-fit-state"
 """A file of this name marks a folder of training state, which alone may be deleted again."""
+
+LOCK = ".lock"
 
 
 def check_result(
@@ -137,17 +141,36 @@ def state_folder(model: Path) -> Iterator[Path]:
         )
     state.mkdir(exist_ok=True)
     mark.touch()
+    with _alone(state):
+        try:
+            yield state
+        except BaseException:
+            if {*state.iterdir()} <= {mark, state / LOCK}:
+                shutil.rmtree(state)
+            else:
+                log.warning(
+                    "What was learned is kept in %s: the same command goes on from there", state
+                )
+            raise
+        shutil.rmtree(state)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Inside, no other process is; a CytonymError where one is there."""
+    lock = FileLock(folder / LOCK)
     try:
-        yield state
-    except BaseException:
-        if [*state.iterdir()] == [mark]:
-            shutil.rmtree(state)
-        else:
-            log.warning(
-                "What was learned is kept in %s: the same command goes on from there", state
-            )
-        raise
-    shutil.rmtree(state)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise CytonymError(
+            f"another fit is under way in {folder}\n    → wait for its end, or give another --out"
+        ) from None
+    except (OSError, NotImplementedError) as error:  # some file systems of clusters have no locks
+        log.debug("%s cannot be locked: %s", folder, error)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _check_parent(out: Path, option: str = "--out") -> None:

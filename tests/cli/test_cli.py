@@ -17,6 +17,7 @@ import cytonym
 from command import call, run
 from cytonym.data.simulate import simulate, simulate_multiome
 from cytonym.errors import CytonymError
+from cytonym.places import state_folder
 
 COMMAND = Path(sys.executable).parent / "cytonym"
 
@@ -237,6 +238,20 @@ def test_a_state_folder_that_is_not_ours_is_left_alone(world, tmp_path):
     with pytest.raises(CytonymError, match="is in the way"):
         call("fit", world.reference, "--out", tmp_path / "model", *words)
     assert (tmp_path / "model.fit" / "notes.txt").read_text() == "mine"
+
+
+def test_two_fits_do_not_write_to_one_model(tmp_path):
+    with state_folder(tmp_path / "model") as state:
+        with (
+            pytest.raises(CytonymError, match=r"another fit is under way in .*model\.fit"),
+            state_folder(tmp_path / "model"),
+        ):
+            pass
+        assert state.is_dir()
+    assert not state.exists()
+    with state_folder(tmp_path / "model") as state:
+        (state / "trial.safetensors").touch()
+    assert not state.exists()
 
 
 @pytest.mark.slow

@@ -127,6 +127,14 @@ def test_what_is_no_fragments_file_is_refused_with_the_line(lines, message, writ
         counted(write(lines))
 
 
+def test_letters_that_are_none_in_a_damaged_gzip_file_are_told_as_damage(tmp_path):
+    packed = bytearray(gzip.compress(b"chr1\t5\t10\tA\nchr\xa7\t5\t10\tA\n"))
+    packed[-8] ^= 255  # of the checksum
+    (tmp_path / "fragments.tsv.gz").write_bytes(packed)
+    with pytest.raises(DataError, match="truncated or damaged"):
+        counted(tmp_path / "fragments.tsv.gz")
+
+
 def test_a_barcode_may_hold_a_number_sign_as_archr_writes_it(write):
     lines = [line.replace("A-1", "S#A-1").replace("B-1", "S#B-1") for line in LINES]
     found = counted(write(lines, header="# one\n# two\n"))

@@ -120,13 +120,31 @@ def test_the_summary_names_cells_types_unknown_confidence_and_features(annotated
 
 def test_a_page_that_takes_more_than_it_may_is_refused(annotated, tmp_path, monkeypatch):
     annotated.write_h5ad(tmp_path / "named.h5ad")
-    drawn = annotated.obsm["X_sctrans"].nbytes
+    drawn = 2 * annotated.obsm["X_sctrans"].nbytes
     monkeypatch.setattr("cytonym.view.report.cells.resident", lambda: 1000)
     needed = 1000 + 500 * 60
     for data, least in ((annotated, needed), (tmp_path / "named.h5ad", needed + drawn)):
         assert made(data, tmp_path, max_memory=least).text
         with pytest.raises(OptionError, match=r"A page about 60 cells takes about .* give as much"):
             made(data, tmp_path, max_memory=least - 1)
+
+
+def test_a_map_in_half_precision_or_far_from_zero_is_drawn_as_in_double(annotated, tmp_path):
+    places = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float16)
+    drawn = {}
+    for name, values in (("half", places), ("double", places.astype(np.float64))):
+        for wide in (2, 6):
+            annotated.obsm["X_umap"] = values[:, :wide]
+            found = collect(annotated, model=None, truth=None, key=KEY, embedding="X_umap").picture
+            x, y = (np.frombuffer(base64.b64decode(found.cells[axis]), "<u2") for axis in "xy")
+            drawn[name, wide] = np.stack([x, y]).astype(int)
+    for wide in (2, 6):
+        assert np.abs(drawn["half", wide] - drawn["double", wide]).max() <= 40
+    far = places.astype(np.float32) + np.float32(4096)
+    annotated.obsm["X_umap"] = far
+    found = collect(annotated, model=None, truth=None, key=KEY, embedding="X_umap").picture
+    y = np.frombuffer(base64.b64decode(found.cells["y"]), "<u2").astype(int)
+    assert abs(np.corrcoef(y, drawn["double", 6][1])[0, 1]) > 0.999
 
 
 def test_calibration_error_of_four_and_two_cells_is_what_is_worked_out_by_hand():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from cytonym import Annotation
     from cytonym.compat import Tool
     from cytonym.ontology.cell_terms import CellTerms
-    from cytonym.parts import Parts
 
 
 MERGE = "merge"
@@ -203,13 +203,16 @@ def annotate(
         if dask is None and shard is None and not Parts.pay(folder, opened):
             calls = namer.answer(opened, progress=not quiet, **shares, **speed)
         else:
-            parts = Parts.begin(folder, namer, opened, shards=share and share[1], **shares)
-            if dask is not None:
-                files: dict[str, Any] = {"model": model[0], "data": cells, "how": reading}
-                files |= {"fast": fast, "compile": compile, "batch_size": batch_size}
-                _name_on_dask(dask, parts, files, **work)
-            elif shard != MERGE:
-                parts.name(parts.missing(share), progress=not quiet, **speed)
+            with _client(dask) as client:  # before anything is written
+                parts = Parts.begin(folder, namer, opened, shards=share and share[1], **shares)
+                if client is not None:
+                    from cytonym.spread import name_on
+
+                    files: dict[str, Any] = {"model": model[0], "data": cells, "how": reading}
+                    files |= {"fast": fast, "compile": compile, "batch_size": batch_size}
+                    name_on(client, parts, parts.missing(), **files, **work)
+                elif shard != MERGE:
+                    parts.name(parts.missing(share), progress=not quiet, **speed)
             if share is not None:
                 left = len(parts.missing())
                 print(f"Named shard {shard}; {left} of {parts.count} parts in {folder} are missing")
@@ -267,14 +270,13 @@ def _check_one_model(models: int, given: Mapping[str, Any]) -> None:
             raise CytonymError(f"{one} goes without {apart[0]}\n    → leave one out")
 
 
-def _name_on_dask(
-    address: str, parts: Parts, files: Mapping[str, Any], *, device: str, progress: bool
-) -> None:
-    """Name the parts that are missing on a cluster, which is left afterwards."""
-    from cytonym.spread import cluster, name_on
+def _client(address: str | None) -> AbstractContextManager[Any]:
+    """A client of the cluster at ``address``, which is left afterwards; None without one."""
+    if address is None:
+        return nullcontext()
+    from cytonym.spread import cluster
 
-    with cluster(address) as client:
-        name_on(client, parts, parts.missing(), device=device, progress=progress, **files)
+    return cluster(address)
 
 
 def _tool(compat: str | None, report: Path | None) -> Tool | None:

@@ -16,7 +16,7 @@ from scipy.sparse import coo_matrix, csr_matrix
 from tqdm.auto import tqdm
 
 from cytonym.data.peaks import another_genome
-from cytonym.data.source import damaged
+from cytonym.data.source import damaged, guarded
 from cytonym.disk.numbers import BY_PYTHON
 from cytonym.dna.intervals import build_of, chromosomes, interval_library
 from cytonym.errors import DataError, OptionError, Problem
@@ -154,7 +154,8 @@ def _blocks(path: Path, *, progress: bool) -> Iterator[pd.DataFrame]:
         except (EOFError, zlib.error, OSError) as error:
             raise damaged(path.name, error) from error
         except (ValueError, OverflowError, pd.errors.ParserError) as error:
-            raise DataError(_not_fragments(path, packed), subject=path.name) from error
+            with guarded(path.name):  # it is read again for the line
+                raise DataError(_not_fragments(path, packed), subject=path.name) from error
 
 
 def _header(path: Path, *, packed: bool) -> int:

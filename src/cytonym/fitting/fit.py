@@ -31,7 +31,7 @@ from cytonym.fitting.compare import compare, verdict
 from cytonym.fitting.run import Fitted, Query, Task, run, told
 from cytonym.fitting.trusting import learn_quick, learn_trust
 from cytonym.memory import Memory, in_bytes, room
-from cytonym.methods import Method, get, registry
+from cytonym.methods import Method, check_compiles, get, registry
 from cytonym.nn.compiled import check_compiler
 from cytonym.opening import (
     Data,
@@ -151,6 +151,8 @@ def fit(
     memory = room(max_memory)
     where = pick(device)
     if compile:
+        if method != "auto":
+            check_compiles(get(method))  # the compiler takes a while
         check_compiler(where)
     if method != "auto":
         check_labelled(get(method), labels)  # told before a large file is opened
@@ -160,6 +162,8 @@ def fit(
     recipe, notes = pick_method(
         method, cells.spaces, labelled=labels is not None, dna=genome is not None
     )
+    if compile:
+        check_compiles(recipe)
     parsed = parse(recipe.Options, options, presets=recipe.presets)
     if max_memory is not None:
         check_loads(cells, in_bytes(max_memory))

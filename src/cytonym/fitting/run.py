@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 from collections.abc import Mapping
@@ -17,11 +18,10 @@ from torch import nn
 
 from cytonym.data.domains import Domains
 from cytonym.data.loader import Feed, SourceBlocks
-from cytonym.device import pick
 from cytonym.disk.stamps import Stamp
 from cytonym.evaluate.metrics import scores
 from cytonym.memory import words
-from cytonym.methods import Method, with_weights
+from cytonym.methods import Method
 from cytonym.nn.compiled import compile_parts
 from cytonym.nn.threads import threads_for
 from cytonym.options import Options
@@ -118,7 +118,7 @@ def run(
     widths = feed.inputs.widths
     net = method.build(widths, len(task.names), options)
     if task.compile:
-        compile_parts(net, pick(task.device))
+        compile_parts(net)
     labelled = task.y[rows][task.y[rows] >= 0]
     stages = method.stages(options, np.bincount(labelled, minlength=len(task.names)).tolist())
     if epochs is not None:
@@ -145,8 +145,8 @@ def run(
             device=task.device,
         )
     net.cpu().eval()
-    if task.compile:  # the rest is short, and on the CPU
-        net = with_weights(method, options, widths, len(task.names), net.state_dict())
+    if task.compile:  # the rest is short, and on the CPU: a copy is plain
+        net = copy.deepcopy(net)
     feed.drop()
     return Fitted(net, transforms, feed, history)
 

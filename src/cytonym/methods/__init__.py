@@ -8,7 +8,16 @@ from importlib import import_module
 from importlib.metadata import entry_points
 
 from cytonym.errors import OptionError, suggest
-from cytonym.methods.base import Completes, Explains, Generates, Method, Needs, Views, with_weights
+from cytonym.methods.base import (
+    Completes,
+    Explains,
+    Generates,
+    Method,
+    Needs,
+    Views,
+    check_compiles,
+    with_weights,
+)
 
 __all__ = [
     "Completes",
@@ -17,6 +26,7 @@ __all__ = [
     "Method",
     "Needs",
     "Views",
+    "check_compiles",
     "get",
     "registry",
     "with_weights",

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_c
 
 from torch import Tensor, nn
 
+from cytonym.errors import OptionError
 from cytonym.options import Options
 from cytonym.types import Batch, Output, Salience, Stage, Step, Transform
 
@@ -45,6 +46,8 @@ class Method(ABC, Generic[Opts]):
     needs: ClassVar[Needs]
     Options: ClassVar[type[Options]]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    compiles: ClassVar[bool] = False
+    """Whether the network has parts that are worth ``torch.compile``."""
 
     def candidates(self, options: Opts) -> Sequence[Opts]:
         """Options with every ``auto`` decided, one record for each way to decide it.
@@ -107,6 +110,14 @@ def with_weights(
     net = method.build(widths, n_types, options)
     net.load_state_dict(dict(weights))
     return net.eval()
+
+
+def check_compiles(method: Method) -> None:
+    """An OptionError where nothing of the network is worth ``torch.compile``."""
+    if not method.compiles:
+        raise OptionError(
+            f"{method.name} has no part that is worth compiling; leave out compile (--compile)."
+        )
 
 
 def part(name: str) -> Callable[[nn.Module], nn.Module]:

@@ -482,6 +482,7 @@ class Dcca(Method[DccaOptions]):
 
     name: ClassVar = "dcca"
     paper: ClassVar = "DCCA (Zuo et al., 2021)"
+    compiles: ClassVar = True
     summary: ClassVar = (
         "two autoencoders that teach each other: joint embedding, denoising, a missing modality"
     )

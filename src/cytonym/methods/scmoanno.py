@@ -495,6 +495,7 @@ class ScMoAnno(Method[ScMoAnnoOptions]):
 
     name: ClassVar = "scmoanno"
     paper: ClassVar = "scMoAnno (ZhangLab312, 2025)"
+    compiles: ClassVar = True
     summary: ClassVar = "cross-attention between RNA and ATAC of the same cells; one may be missing"
     needs: ClassVar = Needs({RNA: "shared", ATAC: "shared"}, optional=True)
     Options: ClassVar = ScMoAnnoOptions

@@ -633,6 +633,7 @@ class SCTrans(Method[SCTransOptions]):
 
     name: ClassVar = "sctrans"
     paper: ClassVar = "Lin et al., IJCAI 2024, 5954-5962"
+    compiles: ClassVar = True
     summary: ClassVar = "multi-scale transformer over gene sub-vectors, completes masked ones"
     needs: ClassVar = Needs()
     Options: ClassVar = SCTransOptions

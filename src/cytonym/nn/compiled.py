@@ -11,31 +11,19 @@ from torch import nn
 from cytonym.errors import OptionError
 
 
-def compile_parts(net: nn.Module, device: torch.device) -> None:
-    """Have the parts of ``net`` compiled where they are first called; weights and names stay.
-
-    Raises
-    ------
-    OptionError
-        It has no part of more than one layer, or as :func:`check_compiler`.
-    """
-    found = [*_parts(net)]
-    if not found:
-        raise OptionError(
-            f"{type(net).__name__} has no part of more than one layer, so there is nothing to "
-            "compile; leave out compile (--compile)."
-        )
-    check_compiler(device)
-    for part in found:
+def compile_parts(net: nn.Module) -> None:
+    """Have the parts of ``net`` compiled where they are first called; weights and names stay."""
+    torch.compiler.reset()  # what was compiled for other networks counts against a limit
+    for part in parts(net):
         part.compile()
 
 
-def _parts(net: nn.Module) -> Iterator[nn.Module]:
-    """The outermost modules that can be called and are made of others."""
+def parts(net: nn.Module) -> Iterator[nn.Module]:
+    """The outermost modules that can be called, are made of others, and are not torch's own."""
     for child in net.children():
         if type(child).forward is nn.Module.forward:
-            yield from _parts(child)
-        elif any(True for _ in child.children()):
+            yield from parts(child)
+        elif any(child.children()) and not type(child).__module__.startswith("torch."):
             yield child
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cytonym.disk import numbers as text
 from cytonym.reproduce.record import Data, Experiment
 
 
@@ -54,7 +55,7 @@ def _rows(
     """
     by = ["data", *experiment.by, "way"]
     shown = [name for name in experiment.figures if name in frame]
-    figures: Any = frame[shown].apply(pd.to_numeric)
+    figures = pd.DataFrame({name: text.numbers(frame[name]) for name in shown}, frame.index)
     seeds: Any = pd.concat([frame[[*by, "seed"]], figures], axis=1)
     seeds = seeds.groupby([*by, "seed"], sort=False, dropna=False)[shown].mean()
     for values, own in seeds.groupby(by, sort=False, dropna=False):

@@ -61,9 +61,9 @@ def read_snapshot(path: Path, *, fingerprint: str) -> Snapshot | None:
         ) from error
     if owner != fingerprint:
         raise TrainingError(
-            f"The training state {path} belongs to a fit with other data, options or seed "
-            f"({owner}, this fit is {fingerprint}). Remove it, or choose another "
-            "folder."
+            f"The training state {path} belongs to a fit with other data, options or seed, "
+            f"or one of the two is compiled ({owner}, this fit is {fingerprint}). Remove it, or "
+            "choose another folder."
         )
     return Snapshot(tensors, facts)
 

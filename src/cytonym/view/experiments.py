@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from cytonym.disk.numbers import numbers
 from cytonym.view.plots import check_matplotlib, confusion, styles
 
 if TYPE_CHECKING:
@@ -63,8 +64,8 @@ def bars(
         colour, marker = colours[way]
         shift = 0.7 * ((place + 0.5) / len(ways) - 0.5)
         for row, name in enumerate(names):
-            found: Any = pd.to_numeric(frame.loc[(rows == name) & (frame["way"] == way), figure])
-            own = found.dropna()
+            found = numbers(frame.loc[(rows == name) & (frame["way"] == way), figure])
+            own = found[~np.isnan(found)]
             ax.plot(own, np.full(len(own), row + shift), ".", color=colour, alpha=0.5)
             if len(own):
                 label = way if row == 0 else None
@@ -90,7 +91,7 @@ def curves(
     groups = pd.Series(_groups(frame, plot, by), frame.index)
     for name in dict.fromkeys(groups):
         own = frame[groups == name]
-        table = pd.DataFrame({"x": pd.to_numeric(own[plot]), "y": pd.to_numeric(own[figure])})
+        table = pd.DataFrame({"x": numbers(own[plot]), "y": numbers(own[figure])}, own.index)
         by_seed: Any = table.groupby(["x", own["seed"]])["y"].mean()  # draws and folds first
         values = by_seed.groupby(level="x")
         mean, sd = values.mean(), values.std(ddof=1).fillna(0.0)

@@ -145,9 +145,13 @@ def _check_memory(n: int, read: int, limit: Memory | None) -> None:
 
 
 def _bytes(stored: Any) -> int:
-    """What it takes once it is read: an array, or a group of them."""
+    """What it takes once it is read: an array, which is centred in a copy, or a group of them; a
+    sparse matrix is made dense.
+    """
     if hasattr(stored, "shape"):
-        return stored.size * stored.dtype.itemsize
+        return 2 * stored.size * stored.dtype.itemsize
+    if "indptr" in stored:
+        return 2 * int(np.prod(stored.attrs["shape"])) * stored["data"].dtype.itemsize
     return sum(_bytes(one) for one in stored.values())
 
 
@@ -223,7 +227,7 @@ def model_types(found: Annotated, key: str) -> list[str]:
 
 
 def matrix(found: Annotated, name: str) -> np.ndarray:
-    """``obsm[name]`` as ``(cells, dim)`` float, as it lies there; a DataError where it is none."""
+    """``obsm[name]`` as ``(cells, dim)`` float32 or float64; a DataError where it is none."""
     values: Any = found.obsm[name]
     values = values.to_numpy() if isinstance(values, pd.DataFrame) else values
     with guarded(found.name):
@@ -233,4 +237,5 @@ def matrix(found: Annotated, name: str) -> np.ndarray:
         what = f"obsm[{name!r}] is {values.shape} of {values.dtype}, and cannot be drawn"
         remedy = "name a matrix (cells, 2 or more) of numbers"
         raise DataError(Problem(what, remedy), subject=found.name)
-    return values if values.dtype.kind == "f" else values.astype(np.float32)
+    whole = values.dtype in (np.float32, np.float64)
+    return values if whole else values.astype(np.float32)

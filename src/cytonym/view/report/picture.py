@@ -129,8 +129,10 @@ def _two(values: np.ndarray, name: str) -> tuple[np.ndarray, str]:
         xy[have] = 0.0
         return xy, f"those of {name}; a single cell lies in the middle"
     pca = PCA(2, svd_solver="covariance_eigh")
+    some = values[have]
+    some -= some.mean(axis=0, dtype=np.float64).astype(some.dtype)  # far from 0 digits are lost
     with np.errstate(invalid="ignore"):  # shares of no variance, where all cells are alike
-        xy[have] = pca.fit_transform(values[have])
+        xy[have] = pca.fit_transform(some)
     share = float(np.nan_to_num(pca.explained_variance_ratio_).sum())
     return xy, (
         f"the first two principal components of {name} ({values.shape[1]} dimensions); they hold "
@@ -140,6 +142,7 @@ def _two(values: np.ndarray, name: str) -> tuple[np.ndarray, str]:
 
 def _placed(xy: np.ndarray) -> dict[str, Any]:
     """Both axes on one scale, from 0 to 65535; the longer one fills it."""
+    xy = xy.astype(np.float64)
     low = xy.min(axis=0)
     scale = 65535 / max(float((xy.max(axis=0) - low).max()), 1e-12)
     whole = np.round((xy - low) * scale).astype("<u2")
