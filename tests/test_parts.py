@@ -215,6 +215,15 @@ def test_a_dask_worker_that_is_killed_loses_no_cell(world, tmp_path, monkeypatch
     np.testing.assert_array_equal(calls.labels, whole.labels)
 
 
+def test_a_refused_cluster_leaves_no_folder(world, tmp_path):
+    pytest.importorskip("distributed")
+    home, _ = world
+    words = ["annotate", home / "query.h5ad", "--model", home / "model.cytonym"]
+    said = run(*words, "--out", tmp_path / "o.h5ad", "--dask", "local:0", code=2).stderr
+    assert "write local, or local:4 for four workers" in said
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_stacked_rows_are_those_of_the_files_one_below_the_other(tmp_path):
     rng = np.random.default_rng(0)
     blocks = [rng.normal(size=(n, 3)).astype(np.float32) for n in (4, 0, 5, 1)]
