@@ -90,9 +90,7 @@ def test_ctrl_c_twice_ends_a_fit_at_once_and_keeps_the_state_before(home, tmp_pa
     assert done.stderr.splitlines(keepends=True)[-1] == SAID
     assert len(done.stderr.splitlines()) == 3  # Ctrl-C once, where the state is, the end
     kept = sorted(one.name for one in (tmp_path / "new.cytonym.fit").iterdir())
-    assert len(kept) == 2
-    assert kept[0] == "cytonym-fit-state"
-    assert kept[1].endswith(".safetensors")
+    assert kept == [".lock", "cytonym-fit-state", "trial.safetensors"]
     assert not (tmp_path / "new.cytonym").exists()
 
 

@@ -36,7 +36,7 @@ def test_a_snapshot_comes_back_bit_for_bit_and_leaves_no_other_file(snapshot, tm
 def test_a_state_of_another_fit_names_both_fingerprints_and_the_remedy(toy, tmp_path):
     path = tmp_path / "fit.safetensors"
     train(toy.net(), [toy.stage(epochs=1)], toy.cells(), seed=0, state=path, fingerprint="one")
-    with pytest.raises(TrainingError, match=r"other data, options or seed \(one, this fit is two"):
+    with pytest.raises(TrainingError, match=r"of the two is compiled \(one, this fit is two"):
         train(toy.net(), [toy.stage()], toy.cells(), seed=0, state=path, fingerprint="two")
 
 
